@@ -1,0 +1,1 @@
+"""Settings at the bottom of the house, wiring at its top."""

@@ -1,0 +1,161 @@
+"""What cannot stand together, or must not stand at all. Each rule is named by its objection.
+
+A rule sees the whole tree and gives its sentences, cure included, never a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from config.database import database, redis_url
+from config.ourselves import is_loopback
+from config.settings import Settings, SettingsError
+
+SECRET_KEY_BYTES = 32  # 256 bits, what AES-256 deserves
+MAKE_A_KEY = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+# The example values of the specification: known to everybody.
+API_KEY_PLACEHOLDER = "your_api_key_here"
+SECRET_KEY_PLACEHOLDER = "your_secret_key_here"  # noqa: S105 (that it is none is the point)
+MAIL_PASSWORD_PLACEHOLDER = "secure_email_password"  # noqa: S105
+DB_PASSWORD_PLACEHOLDER = "secure_password"  # noqa: S105
+
+FILED_LOCAL_PARTS = frozenset({"postmaster", "abuse", "dmarc", "tls-reports"})
+
+
+def api_key_is_the_placeholder(settings: Settings) -> Iterator[str]:
+    if settings.ai.ai_api_key.get_secret_value() == API_KEY_PLACEHOLDER:
+        yield "AI_API_KEY is the example's placeholder; put in your AI core's key, or leave it out."
+
+
+def mail_password_is_the_placeholder(settings: Settings) -> Iterator[str]:
+    own = settings.house.email_password.get_secret_value()
+    relay = settings.relay.smtp_password.get_secret_value()
+    if own == MAIL_PASSWORD_PLACEHOLDER and (settings.imap.imap_host or relay == own):
+        yield "EMAIL_PASSWORD is the example's placeholder; put in the mailbox's password."
+    elif relay == MAIL_PASSWORD_PLACEHOLDER:
+        yield "SMTP_PASSWORD is the example's placeholder; put in the relay's password."
+
+
+def login_is_half_given(settings: Settings) -> Iterator[str]:
+    if settings.relay.smtp_username and not settings.relay.smtp_password.get_secret_value():
+        yield "SMTP_USERNAME has no password; set SMTP_PASSWORD or EMAIL_PASSWORD, or remove it."
+    if settings.imap.imap_host and not settings.house.email_password.get_secret_value():
+        yield "IMAP_HOST needs EMAIL_PASSWORD; set it, or remove IMAP_HOST."
+
+
+def secret_key_is_no_secret(settings: Settings) -> Iterator[str]:
+    key = settings.store.secret_key.get_secret_value()
+    if key == SECRET_KEY_PLACEHOLDER:
+        yield f"SECRET_KEY is the example's placeholder; {MAKE_A_KEY}"
+    elif len(key.encode()) < SECRET_KEY_BYTES:
+        yield f"SECRET_KEY is shorter than {SECRET_KEY_BYTES} bytes; {MAKE_A_KEY}"
+
+
+def domain_is_another(settings: Settings) -> Iterator[str]:
+    house = settings.house
+    if house.email_domain != house.email_address.rpartition("@")[2]:
+        yield "EMAIL_DOMAIN is not the domain of EMAIL_ADDRESS; correct one, or leave it out."
+
+
+def filed_address_would_answer(settings: Settings) -> Iterator[str]:
+    house = settings.house
+    for name, addresses in (
+        ("EMAIL_ADDRESS", (house.email_address,)),
+        ("EMAIL_ALIASES", house.email_aliases),
+    ):
+        if any(one.partition("@")[0].lower() in FILED_LOCAL_PARTS for one in addresses):
+            yield (
+                f"{name} must not be postmaster, abuse, dmarc or tls-reports: "
+                "their mail is for a person; take another name."
+            )
+
+
+def unproven_is_answered_and_refused(settings: Settings) -> Iterator[str]:
+    house = settings.house
+    if house.testing_answer_unproven and house.unproven_sender == "reject":
+        yield "TESTING_ANSWER_UNPROVEN contradicts UNPROVEN_SENDER=reject; remove one of them."
+
+
+def stranger_could_reach_a_test_switch(settings: Settings) -> Iterator[str]:
+    if settings.house.testing_answer_unproven and not is_loopback(settings.door.listen_host):
+        yield "TESTING_ANSWER_UNPROVEN needs LISTEN_HOST=127.0.0.1; remove it from a real server."
+
+
+def password_would_travel_in_the_clear(settings: Settings) -> Iterator[str]:
+    relay, imap = settings.relay, settings.imap
+    if not relay.smtp_ssl and not is_loopback(relay.smtp_host):
+        yield "SMTP_SSL=false is for a relay on a loopback address; set SMTP_SSL=true."
+    if imap.imap_host and not imap.imap_ssl and not is_loopback(imap.imap_host):
+        yield "IMAP_SSL=false is for a server on a loopback address; set IMAP_SSL=true."
+
+
+def certificate_is_half_given(settings: Settings) -> Iterator[str]:
+    door = settings.door
+    if (door.tls_cert_file is None) != (door.tls_key_file is None):
+        missing = "TLS_KEY_FILE" if door.tls_key_file is None else "TLS_CERT_FILE"
+        yield f"{missing} is not set; STARTTLS needs both TLS_CERT_FILE and TLS_KEY_FILE."
+
+
+def file_cannot_be_read(settings: Settings) -> Iterator[str]:
+    for name, path in (
+        ("TLS_CERT_FILE", settings.door.tls_cert_file),
+        ("TLS_KEY_FILE", settings.door.tls_key_file),
+        ("SMTP_CA_FILE", settings.relay.smtp_ca_file),
+    ):
+        if path is not None and (because := _unreadable(path)):
+            yield f"{name} cannot be read ({because}); correct the path or the permissions."
+
+
+def _unreadable(path: Path) -> str:
+    try:
+        with path.open("rb"):
+            return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
+def budget_is_smaller_than_a_message(settings: Settings) -> Iterator[str]:
+    if settings.door.data_budget_bytes < settings.door.message_max_bytes:
+        yield "DATA_BUDGET_BYTES is below MESSAGE_MAX_BYTES; raise it, or lower the other."
+
+
+def database_cannot_be_told(settings: Settings) -> Iterator[str]:
+    try:
+        password = database(settings.store).url.password
+    except SettingsError as error:
+        yield str(error)
+    else:
+        if password == DB_PASSWORD_PLACEHOLDER:
+            yield "DB_PASSWORD is the example's placeholder; put in the database's password."
+
+
+def redis_cannot_be_told(settings: Settings) -> Iterator[str]:
+    try:
+        redis_url(settings.queue)
+    except SettingsError as error:
+        yield str(error)
+
+
+RULES: tuple[Callable[[Settings], Iterator[str]], ...] = (
+    api_key_is_the_placeholder,
+    domain_is_another,
+    filed_address_would_answer,
+    unproven_is_answered_and_refused,
+    stranger_could_reach_a_test_switch,
+    mail_password_is_the_placeholder,
+    login_is_half_given,
+    password_would_travel_in_the_clear,
+    certificate_is_half_given,
+    file_cannot_be_read,
+    budget_is_smaller_than_a_message,
+    database_cannot_be_told,
+    redis_cannot_be_told,
+    secret_key_is_no_secret,
+)
+
+
+def objections(settings: Settings) -> list[str]:
+    """Everything the rules object to, in their order; reads whether named files open."""
+    return [sentence for rule in RULES for sentence in rule(settings)]

@@ -1,0 +1,90 @@
+"""`server.py explain ID`: prints one mail's story, as the database tells it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from config.database import database
+from config.settings import Settings
+from handlers.store.explaining import Explained, explain
+from handlers.store.opening import engine_for, open_database
+
+
+def main(settings: Settings, email_id: str, as_json: bool) -> int:
+    """Print the story; 0, or 1 when there is no such mail."""
+    explained = asyncio.run(_find(settings, email_id))
+    if explained is None:
+        sys.stderr.write(f"There is no mail {email_id} in this database.\n")
+        return 1
+    if as_json:
+        told = json.dumps(asdict(explained), default=_moment, ensure_ascii=False, indent=2)
+        sys.stdout.write(told + "\n")
+    else:
+        Console().print(picture(explained))
+    return 0
+
+
+async def _find(settings: Settings, email_id: str) -> Explained | None:
+    where = database(settings.store)
+    engine = engine_for(where.url, where.connect_args)
+    try:
+        secret_key = settings.store.secret_key.get_secret_value()
+        keys = await open_database(engine, secret_key, unsafe=True)  # it writes no mail
+        async with engine.connect() as connection:
+            return await connection.run_sync(
+                partial(explain, email_id=email_id, master=keys.master)
+            )
+    finally:
+        await engine.dispose()
+
+
+def picture(explained: Explained) -> Table:
+    """The story as a table for a terminal; strangers' words are shown, never interpreted."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, value in _summary(explained):
+        if value:
+            table.add_row(name, Text(value))
+    for line in explained.story:
+        table.add_row(f"{line.at:%Y-%m-%d %H:%M:%S}", Text(f"{line.event}: {line.because}"))
+    return table
+
+
+def _summary(explained: Explained) -> list[tuple[str, str]]:
+    evidence = ", ".join(f"{name} {value}" for name, value in explained.evidence.items())
+    due = f"{explained.not_before:%Y-%m-%d %H:%M:%S}" if explained.not_before else ""
+    return [
+        ("mail", explained.id),
+        ("state", explained.state),
+        ("because", explained.because),
+        ("would change it", explained.setting),
+        ("from", explained.sender),
+        ("to", explained.recipient),
+        ("subject", explained.subject),
+        ("Message-ID", explained.message_id),
+        ("thread", explained.thread_id),
+        ("MAIL FROM", explained.mail_from or "<>"),
+        ("peer", explained.peer),
+        ("evidence", evidence),
+        ("attachments", "\n".join(explained.attachments)),
+        ("attempts", str(explained.attempts or "")),
+        ("lost to dead workers", str(explained.lost or "")),
+        ("uncertain sends", str(explained.uncertain or "")),
+        ("not before", due),
+    ]
+
+
+def _moment(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)

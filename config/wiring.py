@@ -1,0 +1,188 @@
+"""The only place that constructs: settings in, the connected parts of the house out."""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from config.database import database, redis_url
+from config.settings import DoorSettings, Settings, SettingsError
+from handlers.courtesy import Manners
+from handlers.journey import Journey
+from handlers.line import Line
+from handlers.queue.contract import WorkQueue
+from handlers.queue.memory import MemoryQueue
+from handlers.queue.redis import RedisQueue
+from handlers.reading import CellReader, ReadingCaps
+from handlers.relay import SmtpRelay, Upstream
+from handlers.signing import Signer, load_key
+from handlers.store.opening import engine_for, open_database
+from handlers.store.store import Limits, SqlStore
+from handlers.store.writer import Writer
+from handlers.sweeping import Sweeper
+from handlers.thinking import AiOptions, AiThinker, EmailAIClient
+from handlers.worker import Worker
+from handlers.writing import Letterhead, ReplyWriter
+from smtpd.cell import Cell
+from smtpd.checks.verifier import NothingChecked
+from smtpd.listener import Listener
+from smtpd.policy import House
+from smtpd.tls import server_context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What config/running.py starts and stops."""
+
+    writer: Writer
+    store: SqlStore
+    cell: Cell
+    line: Line
+    sweeper: Sweeper
+    worker: Worker
+    listener: Listener
+    drain_timeout_s: float
+
+
+async def wire(settings: Settings, installation: str, stack: AsyncExitStack) -> Parts:
+    """Open the database and construct everything; `stack` closes it in reverse order.
+
+    Raises SettingsError or Trouble, one sentence, where a setting or a neighbour
+    makes it impossible.
+    """
+    where = database(settings.store)
+    engine = engine_for(where.url, where.connect_args)
+    stack.push_async_callback(engine.dispose)
+    keys = await open_database(
+        engine,
+        settings.store.secret_key.get_secret_value(),
+        unsafe=settings.store.testing_unsafe_durability,
+    )
+    writer = Writer(engine)
+    store = SqlStore(
+        engine,
+        writer,
+        keys,
+        worker=f"{installation}:{secrets.token_hex(8)}",
+        limits=Limits(
+            to_all=settings.worker.max_emails_per_hour,
+            to_one=settings.worker.answers_per_sender_per_hour,
+        ),
+    )
+    queue = _queue(settings)
+    stack.push_async_callback(queue.close)
+    line = Line(queue, store)
+    cell = _cell(settings)
+    stack.push_async_callback(cell.stop)
+    house = House.of(settings.house, keys.return_path)
+    journey = Journey(
+        house=house,
+        manners=Manners.of(settings.house, settings.relay),
+        verifier=NothingChecked(),
+        store=store,
+        queue=line,
+        reader=CellReader(
+            cell, ReadingCaps(attachment_bytes=settings.worker.max_attachment_size)
+        ),
+        thinker=_thinker(settings, stack),
+        writer=_reply_writer(settings, keys.return_path),
+        relay=_relay(settings, stack),
+    )
+    return Parts(
+        writer=writer,
+        store=store,
+        cell=cell,
+        line=line,
+        sweeper=Sweeper(store, queue, line),
+        worker=Worker(journey.answer, store, line, settings.worker),
+        listener=Listener(
+            settings.door,
+            classify=house.classify,
+            hostname=settings.house.mx_hostname,
+            receive=journey.receive,
+            tls=_certificate(settings.door),
+        ),
+        drain_timeout_s=settings.worker.drain_timeout,
+    )
+
+
+def _queue(settings: Settings) -> WorkQueue:
+    url = redis_url(settings.queue)
+    history = settings.queue.queue_history
+    return RedisQueue(url, history) if url else MemoryQueue(history)
+
+
+def _cell(settings: Settings) -> Cell:
+    worker = settings.worker
+    return Cell(
+        worker.cell_processes,
+        worker.cell_timeout,
+        worker.cell_memory_bytes,
+        preload=("handlers.reading",),
+    )
+
+
+def _thinker(settings: Settings, stack: AsyncExitStack) -> AiThinker:
+    client = EmailAIClient(
+        settings.ai.ai_api_url,
+        settings.ai.ai_api_key.get_secret_value(),
+        AiOptions.of(settings.ai),
+    )
+    stack.push_async_callback(client.close)
+    return AiThinker(client)
+
+
+def _reply_writer(settings: Settings, return_path_key: bytes) -> ReplyWriter:
+    house, reply = settings.house, settings.reply
+    try:
+        signer = (
+            Signer(house.email_domain, reply.dkim_selector, load_key(reply.dkim_key_file))
+            if reply.dkim_sign == "ours"
+            else None
+        )
+        letterhead = Letterhead(
+            name=reply.reply_name,
+            address=house.email_address,
+            domain=house.email_domain,
+            person_address=reply.person_address or f"postmaster@{house.email_domain}",
+            language=reply.reply_language,
+        )
+        return ReplyWriter(
+            letterhead,
+            signer=signer,
+            mail_from=settings.relay.return_path,
+            key=return_path_key,
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _certificate(settings: DoorSettings) -> ssl.SSLContext | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    try:
+        return server_context(settings.tls_cert_file, settings.tls_key_file)
+    except OSError as error:
+        raise SettingsError(
+            f"TLS_CERT_FILE and TLS_KEY_FILE cannot be used ({error.strerror or error}); "
+            "they must be readable PEM files that belong together."
+        ) from None
+
+
+def _relay(settings: Settings, stack: AsyncExitStack) -> SmtpRelay:
+    relay = settings.relay
+    try:
+        upstream = SmtpRelay(
+            Upstream.of(
+                relay,
+                helo=settings.house.mx_hostname,
+                username=relay.smtp_username,
+                password=relay.smtp_password.get_secret_value(),
+            )
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    stack.push_async_callback(upstream.close)
+    return upstream

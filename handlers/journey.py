@@ -1,0 +1,72 @@
+"""The journey of one mail, top to bottom. Read this file first.
+
+    peer ──SMTP──▶ receive() ──queue──▶ answer() ──relay──▶ sender
+
+    receive   Arrival ▶ Evidence ▶ Verdict ▶ Ticket ▶ Reply     while the peer waits
+    answer    Claim ▶ Record ▶ Letter ▶ Answer ▶ Outgoing ▶ Ending     a worker, later
+
+No line below catches an exception. What goes wrong in receive() becomes a 4xx
+in smtpd/session.py; what goes wrong in answer() is retried, or parked for a
+person, in handlers/worker.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handlers.courtesy import Manners, why_silent
+from handlers.letter import Claim, Ending, Outgoing, Record, State
+from handlers.ports import Queue, Reader, Relay, Store, Thinker, Verifier, Writer
+from handlers.telling import tell_letter, tell_verdict
+from smtpd.mail import Arrival
+from smtpd.policy import House, judge
+from smtpd.replies import Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journey:
+    house: House
+    manners: Manners
+    verifier: Verifier
+    store: Store
+    queue: Queue
+    reader: Reader
+    thinker: Thinker
+    writer: Writer
+    relay: Relay
+
+    async def receive(self, arrival: Arrival) -> Reply:
+        """While the peer waits: examine, judge, keep. 250 only once it is on disk."""
+        evidence = await self.verifier.examine(arrival)
+        verdict = judge(arrival, evidence, self.house)
+        if not verdict.takes_the_mail:
+            tell_verdict(arrival, verdict, "")
+            return verdict.reply
+        ticket = await self.store.keep(arrival, evidence, verdict)
+        tell_verdict(arrival, verdict, ticket.id)
+        if ticket.owed:
+            await self.queue.put(ticket)
+        return verdict.reply.for_ticket(ticket.id)
+
+    async def answer(self, claim: Claim) -> Ending:
+        """Later, in a worker: read, think, write, send, and close the ticket."""
+        record = await self.store.fetch(claim)
+        ending = why_silent(claim, record, self.manners)
+        if ending is None:
+            outgoing = record.outgoing or await self.compose(claim, record)
+            await self.store.sending(claim)
+            receipt = await self.relay.send(outgoing)
+            ending = Ending(what=State.ANSWERED, because=receipt)
+        await self.store.close(claim, ending)
+        return ending
+
+    async def compose(self, claim: Claim, record: Record) -> Outgoing:
+        """The reply, thought of once and stored before the relay sees it."""
+        await self.store.reserve(claim)
+        letter = await self.reader.read(record.arrival)
+        tell_letter(claim, letter)
+        said = await self.store.remember(claim, record, letter)
+        answer = await self.thinker.think(claim, record, letter, said)
+        outgoing = await self.writer.write(record, letter, answer)
+        await self.store.written(claim, answer, outgoing)
+        return outgoing

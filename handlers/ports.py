@@ -1,0 +1,93 @@
+"""What the journey needs from its neighbours; the real ones and the fakes fit here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from handlers.letter import (
+    Answer,
+    Claim,
+    Ending,
+    Letter,
+    Outgoing,
+    Record,
+    Said,
+    Ticket,
+)
+from smtpd.mail import Arrival, Evidence, Verdict
+
+
+class Verifier(Protocol):
+    """Asks DNS and mathematics about an arrival."""
+
+    async def examine(self, arrival: Arrival) -> Evidence: ...
+
+
+class Store(Protocol):
+    """The database: what is owed, and the right to work on it."""
+
+    async def keep(self, arrival: Arrival, evidence: Evidence, verdict: Verdict) -> Ticket:
+        """Commit the mail durably; the same delivery again gives the same ticket."""
+        ...
+
+    async def fetch(self, claim: Claim) -> Record:
+        """The claimed mail. Raises ClaimLost when it is no longer ours."""
+        ...
+
+    async def remember(self, claim: Claim, record: Record, letter: Letter) -> Sequence[Said]:
+        """File the letter's fields; give what its author may see of the conversation."""
+        ...
+
+    async def reserve(self, claim: Claim) -> None:
+        """Take this answer's place in the hour's rates, once a mail. Raises Postponed."""
+        ...
+
+    async def written(self, claim: Claim, answer: Answer, outgoing: Outgoing) -> None:
+        """Store the reply before the relay may see it. Raises ClaimLost."""
+        ...
+
+    async def sending(self, claim: Claim) -> None:
+        """Commit, by compare-and-set, that DATA may begin. Raises ClaimLost."""
+        ...
+
+    async def close(self, claim: Claim, ending: Ending) -> None:
+        """Write the ending and its reason, once. Raises ClaimLost."""
+        ...
+
+
+class Queue(Protocol):
+    """Hints where work waits. May forget; never loses a mail, the database has it."""
+
+    async def put(self, ticket: Ticket, *, due: datetime | None = None) -> bool:
+        """Put the ticket in line; never raises, takes at most 50 ms. False: not queued."""
+        ...
+
+
+class Reader(Protocol):
+    """Turns bytes into a letter, in a process that can be killed."""
+
+    async def read(self, arrival: Arrival) -> Letter: ...
+
+
+class Thinker(Protocol):
+    """Asks the AI."""
+
+    async def think(
+        self, claim: Claim, record: Record, letter: Letter, said: Sequence[Said]
+    ) -> Answer: ...
+
+
+class Writer(Protocol):
+    """Writes and signs the reply."""
+
+    async def write(self, record: Record, letter: Letter, answer: Answer) -> Outgoing: ...
+
+
+class Relay(Protocol):
+    """The upstream SMTP relay."""
+
+    async def send(self, outgoing: Outgoing) -> str:
+        """Hand the reply over; the relay's final reply. Raises Temporary, Permanent, Uncertain."""
+        ...

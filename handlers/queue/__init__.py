@@ -1,0 +1,1 @@
+"""Where tickets wait in line: one contract, in memory or in Redis."""

@@ -1,0 +1,206 @@
+"""The tables. Fields of the specification by their names; what a mail said is sealed bytes.
+
+A column of type LargeBinary holds AES-256-GCM sealed bytes (handlers/store/sealing.py),
+readable only with the key of the person the mail concerns.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Double, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+from handlers.letter import OWED
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, kept as seconds since 1970.
+
+    SQLite gives back naive datetimes and PostgreSQL takes a naive one for local
+    time; a number is the same moment in both, and compares in SQL.
+    """
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> float | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime names no moment")
+        return value.timestamp()
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class Base(DeclarativeBase):
+    """All tables of the house."""
+
+
+_OWED = "state IN ({})".format(", ".join(f"'{state}'" for state in OWED))
+_IN_LINE = text(f"{_OWED} AND worker IS NULL")
+_HASHED = text("delivery_hash IS NOT NULL")
+
+
+class EmailMessage(Base):
+    """One mail we said 250 to, from arrival to ending."""
+
+    __tablename__ = "email_message"
+
+    # The specification's fields.
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    message_id: Mapped[bytes] = mapped_column(LargeBinary)
+    thread_id: Mapped[str] = mapped_column(String(32))
+    sender: Mapped[bytes] = mapped_column(LargeBinary)
+    recipient: Mapped[bytes] = mapped_column(LargeBinary)
+    subject: Mapped[bytes] = mapped_column(LargeBinary)
+    body_text: Mapped[bytes | None] = mapped_column(LargeBinary)
+    body_html: Mapped[bytes | None] = mapped_column(LargeBinary)
+    received_date: Mapped[datetime] = mapped_column(Instant)
+    processed: Mapped[bool] = mapped_column(default=False)  # its story has an ending
+    ai_response: Mapped[bytes | None] = mapped_column(LargeBinary)
+    response_sent: Mapped[bool] = mapped_column(default=False)
+    attachments: Mapped[list[Attachment]] = relationship()
+
+    # The arrival as it came.
+    person: Mapped[str] = mapped_column(String(32))  # keyed hash; whose key seals this row
+    envelope: Mapped[bytes] = mapped_column(LargeBinary)  # JSON: mail_from, rcpt_to, peer
+    raw: Mapped[bytes | None] = mapped_column(LargeBinary)  # None: in raw_chunk
+    raw_bytes: Mapped[int]
+    evidence: Mapped[bytes] = mapped_column(LargeBinary)  # JSON
+    new_text: Mapped[bytes | None] = mapped_column(LargeBinary)
+    delivery_hash: Mapped[str | None] = mapped_column(String(32), unique=True)
+    message_hash: Mapped[str | None] = mapped_column(String(32), unique=True)
+    message_id_hash: Mapped[str] = mapped_column(String(32))
+
+    # Where it stands.
+    state: Mapped[str] = mapped_column(String(12))
+    because: Mapped[bytes] = mapped_column(LargeBinary)
+    setting: Mapped[str] = mapped_column(String(64))
+    urgent: Mapped[bool] = mapped_column(default=False)
+    not_before: Mapped[datetime | None] = mapped_column(Instant)
+    epoch: Mapped[str | None] = mapped_column(String(32))  # the queue memory it was put into
+    claim: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None] = mapped_column(String(64))
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_attempt: Mapped[datetime | None] = mapped_column(Instant)
+    lost: Mapped[int] = mapped_column(default=0)  # claims whose worker died
+    uncertain: Mapped[int] = mapped_column(default=0)  # sends whose outcome nobody knows
+    reserved: Mapped[bool] = mapped_column(default=False)  # counted in the hour's rates
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    # The reply as it leaves.
+    outgoing: Mapped[bytes | None] = mapped_column(LargeBinary)
+    outgoing_hash: Mapped[str | None] = mapped_column(String(32))  # of its Message-ID
+
+    __table_args__ = (
+        # Partial, so that their size is what is owed and not what ever was.
+        Index("ix_in_line", "epoch", "id", sqlite_where=_IN_LINE, postgresql_where=_IN_LINE),
+        Index(
+            "ix_claimed",
+            "worker",
+            sqlite_where=text("worker IS NOT NULL"),
+            postgresql_where=text("worker IS NOT NULL"),
+        ),
+        Index("ix_hashed", "received_date", sqlite_where=_HASHED, postgresql_where=_HASHED),
+        Index("ix_thread_id", "thread_id"),
+        Index("ix_message_id_hash", "message_id_hash"),
+        Index("ix_outgoing_hash", "outgoing_hash"),
+        Index("ix_person", "person"),
+    )
+
+
+class RawChunk(Base):
+    """A piece of a large message, so that no row is larger than a piece."""
+
+    __tablename__ = "raw_chunk"
+
+    email_id: Mapped[str] = mapped_column(ForeignKey("email_message.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Attachment(Base):
+    """A file that came with a mail, and what was read of it."""
+
+    __tablename__ = "attachment"
+
+    email_id: Mapped[str] = mapped_column(ForeignKey("email_message.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    filename: Mapped[bytes] = mapped_column(LargeBinary)
+    content_type: Mapped[bytes] = mapped_column(LargeBinary)
+    size: Mapped[int]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    text: Mapped[bytes] = mapped_column(LargeBinary)
+    what_was_read: Mapped[str] = mapped_column(String(64))
+    because: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class User(Base):
+    """A person who writes to us."""
+
+    __tablename__ = "user_account"  # "user" is a reserved word of SQL
+
+    person: Mapped[str] = mapped_column(String(32), primary_key=True)
+    address: Mapped[bytes] = mapped_column(LargeBinary)
+    name: Mapped[bytes] = mapped_column(LargeBinary)
+    language: Mapped[str] = mapped_column(String(16), default="")  # "" follows the mail
+    format: Mapped[str] = mapped_column(String(8), default="")  # "" is text and HTML
+    status: Mapped[str] = mapped_column(String(8), default="normal")
+    answers_per_hour: Mapped[int | None]  # None follows the setting
+    first_seen: Mapped[datetime] = mapped_column(Instant)
+    last_seen: Mapped[datetime] = mapped_column(Instant)
+    mails: Mapped[int] = mapped_column(default=0)
+    answers: Mapped[int] = mapped_column(default=0)
+
+
+class PersonKey(Base):
+    """The key that seals all that concerns one person, wrapped by the master key."""
+
+    __tablename__ = "person_key"
+
+    person: Mapped[str] = mapped_column(String(32), primary_key=True)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class HouseKey(Base):
+    """A key of the house, made once and never changed, wrapped by the master key."""
+
+    __tablename__ = "house_key"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Heartbeat(Base):
+    """When a process that works on mail was last seen, by the database's clock."""
+
+    __tablename__ = "heartbeat"
+
+    worker: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seen_at: Mapped[float] = mapped_column(Double)
+
+
+class Rate(Base):
+    """Answers of the last hour in one scope, by minute; one row, so that counting is exact."""
+
+    __tablename__ = "rate"
+
+    scope: Mapped[str] = mapped_column(String(32), primary_key=True)  # a person, or "all"
+    minutes: Mapped[str] = mapped_column(Text)  # JSON: {minute since 1970: answers}
+
+
+class Story(Base):
+    """What happened to a mail after its arrival, in order."""
+
+    __tablename__ = "story"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    email_id: Mapped[str] = mapped_column(ForeignKey("email_message.id"), index=True)
+    at: Mapped[datetime] = mapped_column(Instant)
+    event: Mapped[str] = mapped_column(String(16))
+    because: Mapped[bytes] = mapped_column(LargeBinary)

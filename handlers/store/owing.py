@@ -1,0 +1,126 @@
+"""What the database owes and no queue remembers: found by index, in bounded batches.
+
+A row that waits in the living queue is never looked at here, so a million
+waiting cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
+
+from handlers.letter import OWED, Ticket
+from handlers.store.claiming import TAKEOVER_S
+from handlers.store.clock import database_now
+from handlers.store.models import EmailMessage, Heartbeat
+
+# A mail younger than this may be on its way into the queue at this moment.
+_SETTLING_S = 5
+# How long an idempotency hash is kept: longer than a peer goes on trying (RFC 5321
+# section 4.5.4.1 asks for 4 to 5 days).
+_HASHES_KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """A mail that has to be put in line (again)."""
+
+    ticket: Ticket
+    due: datetime | None
+
+
+def forgotten(connection: Connection, epoch: str, now: datetime, limit: int) -> list[Debt]:
+    """Owed mail in nobody's hands that was put into another queue memory, or into none."""
+    line = EmailMessage.epoch
+    debts: list[Debt] = []
+    # Three ranges of one partial index; "is not this epoch" would read all of it.
+    for where in (
+        line.is_(None) & (EmailMessage.received_date < now - timedelta(seconds=_SETTLING_S)),
+        line < epoch,
+        line > epoch,
+    ):
+        if (room := limit - len(debts)) > 0:
+            query = _owed().where(EmailMessage.worker.is_(None), where)
+            debts += _debts(connection, query.order_by(line, EmailMessage.id).limit(room))
+    return debts
+
+
+def orphaned(connection: Connection, limit: int) -> list[Debt]:
+    """Owed mail whose worker has not been seen for the takeover time."""
+    living = select(Heartbeat.worker).where(Heartbeat.seen_at > database_now() - TAKEOVER_S)
+    query = _owed().where(EmailMessage.worker.is_not(None), EmailMessage.worker.not_in(living))
+    return _debts(connection, query.limit(limit))
+
+
+def unclaimed(connection: Connection, ids: Sequence[str]) -> list[Debt]:
+    """Those of these mails that are owed and in nobody's hands."""
+    query = _owed().where(EmailMessage.worker.is_(None), EmailMessage.id.in_(ids))
+    return _debts(connection, query)
+
+
+def waiting(connection: Connection, now: datetime, limit: int) -> list[str]:
+    """Owed mail in nobody's hands whose time has come, the oldest of each queue memory first."""
+    mail = EmailMessage
+    query = (
+        select(mail.id)
+        .where(mail.state.in_(OWED), mail.worker.is_(None))
+        .where(mail.not_before.is_(None) | (mail.not_before <= now))
+        .order_by(mail.epoch, mail.id)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def settled(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Those of these mails that nothing is owed on."""
+    query = select(EmailMessage.id).where(EmailMessage.id.in_(ids))
+    return list(connection.execute(query.where(EmailMessage.state.not_in(OWED))).scalars())
+
+
+def _owed() -> Select[str, bool, datetime | None]:
+    # Spelled as in the partial index, so that the planner recognises it.
+    owed: ColumnElement[bool] = EmailMessage.state.in_(OWED)
+    return select(EmailMessage.id, EmailMessage.urgent, EmailMessage.not_before).where(owed)
+
+
+def _debts(connection: Connection, query: Select[str, bool, datetime | None]) -> list[Debt]:
+    return [
+        Debt(Ticket(id=row.id, owed=True, urgent=row.urgent), row.not_before)
+        for row in connection.execute(query)
+    ]
+
+
+def mark_queued(ids: Sequence[str], epoch: str) -> Callable[[Connection], None]:
+    """The write that remembers which queue memory holds these mails."""
+
+    def write(connection: Connection) -> None:
+        connection.execute(
+            update(EmailMessage)
+            .where(EmailMessage.id.in_(ids), EmailMessage.state.in_(OWED))
+            .values(epoch=epoch)
+        )
+
+    return write
+
+
+def tidy(now: datetime) -> Callable[[Connection], None]:
+    """The write that lets old idempotency hashes and dead heartbeats go."""
+
+    def write(connection: Connection) -> None:
+        connection.execute(
+            update(EmailMessage)
+            .where(EmailMessage.received_date < now - _HASHES_KEPT)
+            .where(EmailMessage.delivery_hash.is_not(None))
+            .values(delivery_hash=None, message_hash=None)
+        )
+        held = select(EmailMessage.worker).where(EmailMessage.worker.is_not(None))
+        connection.execute(
+            delete(Heartbeat)
+            .where(Heartbeat.seen_at < database_now() - 3600)
+            .where(Heartbeat.worker.not_in(held))
+        )
+
+    return write

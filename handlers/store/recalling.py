@@ -1,0 +1,114 @@
+"""Reading back: the claimed mail, and what its author may see of the conversation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from handlers.letter import Claim, Outgoing, Said, State
+from handlers.store.claiming import holding
+from handlers.store.models import EmailMessage, RawChunk
+from handlers.store.sealing import Seal
+from smtpd.errors import ClaimLost
+from smtpd.mail import Peer
+
+# Newest first until one of them is reached: a model's window is not endless.
+_MESSAGES_RECALLED = 20
+_TEXT_RECALLED = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A claimed row as it lies in the database, with the pieces of a large message."""
+
+    row: Any
+    chunks: tuple[bytes, ...]
+
+
+def fetch(connection: Connection, claimed: Claim) -> Sealed:
+    """The row of the claim. Raises ClaimLost when it is no longer ours."""
+    mail = EmailMessage
+    query = select(
+        mail.id, mail.thread_id, mail.person, mail.received_date, mail.envelope, mail.raw,
+        mail.outgoing,
+    ).where(holding(claimed))  # fmt: skip
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise ClaimLost("another worker took the mail over")
+    if row.raw is not None:
+        return Sealed(row, ())
+    pieces = select(RawChunk.sealed).where(RawChunk.email_id == row.id).order_by(RawChunk.seq)
+    return Sealed(row, tuple(connection.execute(pieces).scalars()))
+
+
+def open_raw(sealed: Sealed, seal: Seal) -> bytes:
+    """The message as it arrived."""
+    ident = sealed.row.id
+    if sealed.row.raw is not None:
+        return seal.open(sealed.row.raw, f"raw:{ident}")
+    return b"".join(
+        seal.open(piece, f"raw_chunk:{ident}:{seq}") for seq, piece in enumerate(sealed.chunks)
+    )
+
+
+def open_envelope(
+    sealed: bytes, ident: str, seal: Seal
+) -> tuple[str, tuple[str, ...], Peer | None]:
+    """MAIL FROM, RCPT TO and the peer of a kept mail."""
+    envelope = json.loads(seal.open(sealed, f"envelope:{ident}"))
+    peer = Peer(**envelope["peer"]) if envelope["peer"] else None
+    return envelope["mail_from"], tuple(envelope["rcpt_to"]), peer
+
+
+def pack_outgoing(outgoing: Outgoing) -> bytes:
+    """Envelope and bytes of a reply as one piece: a JSON line, then the message."""
+    envelope = {
+        "message_id": outgoing.message_id,
+        "mail_from": outgoing.mail_from,
+        "rcpt_to": outgoing.rcpt_to,
+    }
+    return json.dumps(envelope).encode() + b"\n" + outgoing.raw
+
+
+def unpack_outgoing(packed: bytes) -> Outgoing:
+    envelope, _, raw = packed.partition(b"\n")
+    return Outgoing(**json.loads(envelope), raw=raw)
+
+
+def conversation(
+    connection: Connection, *, email_id: str, thread_id: str, person: str, before: datetime
+) -> Sequence[Any]:
+    """The sealed earlier messages of the thread that this person wrote or was answered in."""
+    mail = EmailMessage
+    query = (
+        select(
+            mail.id, mail.received_date, mail.ended_at, mail.state, mail.new_text, mail.ai_response
+        )
+        .where(mail.thread_id == thread_id, mail.person == person, mail.id != email_id)
+        .where(mail.received_date <= before, mail.new_text.is_not(None))
+        .order_by(mail.received_date.desc())
+        .limit(_MESSAGES_RECALLED)
+    )
+    return connection.execute(query).all()
+
+
+def open_conversation(rows: Sequence[Any], seal: Seal) -> tuple[Said, ...]:
+    """What was said, oldest first, as much as fits."""
+    said: list[Said] = []
+    room = _TEXT_RECALLED
+    for row in rows:  # newest first
+        if row.state == State.ANSWERED and row.ai_response is not None:
+            answer = seal.open_text(row.ai_response, f"ai_response:{row.id}")
+            said.append(Said(role="assistant", content=answer, date=row.ended_at))
+            room -= len(answer)
+        asked = seal.open_text(row.new_text, f"new_text:{row.id}")
+        said.append(Said(role="user", content=asked, date=row.received_date))
+        room -= len(asked)
+        if room < 0:
+            break
+    return tuple(reversed(said))

@@ -1,0 +1,46 @@
+"""What the log hears of a mail's stages; addresses as keyed hashes, no content."""
+
+from __future__ import annotations
+
+from handlers.letter import Claim, Letter, State
+from smtpd.events import Event, address_hash, log
+from smtpd.mail import Action, Arrival, Verdict
+
+_VERDICTS = {
+    Action.ANSWER: Event.QUEUED,
+    Action.HOLD: Event.HELD,
+    Action.KEEP: Event.KEPT,
+    Action.REJECT: Event.REJECTED,
+    Action.DEFER: Event.DEFERRED,
+}
+ENDINGS = {
+    State.ANSWERED: Event.ANSWERED,
+    State.UNANSWERED: Event.UNANSWERED,
+    State.HELD: Event.HELD,
+    State.FAILED: Event.GIVEN_UP,
+}
+
+
+def tell_verdict(arrival: Arrival, verdict: Verdict, ticket_id: str) -> None:
+    """A mail was judged, and kept under this ticket if it was taken ("" where not)."""
+    fields: dict[str, object] = {
+        "because": verdict.because,
+        "setting": verdict.setting,
+        "ticket": ticket_id,
+    }
+    log(
+        _VERDICTS[verdict.action],
+        **{name: value for name, value in fields.items() if value},
+        sender=address_hash(arrival.mail_from),
+        size_bytes=len(arrival.raw),
+    )
+
+
+def tell_letter(claim: Claim, letter: Letter) -> None:
+    """A mail was read."""
+    log(
+        Event.READ,
+        ticket=claim.id,
+        characters=len(letter.new_text),
+        attachments=len(letter.attachments),
+    )

@@ -1,0 +1,193 @@
+"""Workers: take a hint, claim the mail in the database, answer it, and never die of it.
+
+The one place in the back office that catches everything: an attempt that fails
+becomes a retry, or is parked for a person with its traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from config.settings import WorkerSettings
+from handlers.letter import Claim, Ending, State, Ticket
+from handlers.line import Line
+from handlers.queue.contract import QueueAway
+from handlers.retry import Retry, decide
+from handlers.store.claiming import HEARTBEAT_S, Later
+from handlers.telling import ENDINGS
+from smtpd.errors import ClaimLost, Temporary, Trouble
+from smtpd.events import Event, log
+
+# So many processes died while they held one mail: it is most likely the mail.
+_DEATHS_MAX = 5
+_AWAY_S = 1.0
+_LOOK_AHEAD = 50
+_TRACEBACK_MAX = 8000  # characters kept for a person; the end says most
+
+
+class Claims(Protocol):
+    """The part of the store that gives and takes the right to work on mail."""
+
+    async def beat(self) -> None: ...
+
+    async def claim(self, email_id: str) -> Claim | Later | None: ...
+
+    async def close(self, claim: Claim, ending: Ending) -> None: ...
+
+    async def hand_back(
+        self, claim: Claim, *, not_before: datetime, because: str, counts: bool, certain: bool
+    ) -> None: ...
+
+    async def waiting(self, limit: int) -> list[str]: ...
+
+
+class Worker:
+    """WORKER_CONCURRENCY coroutines that answer mail until told to stop."""
+
+    def __init__(
+        self,
+        answer: Callable[[Claim], Awaitable[Ending]],
+        claims: Claims,
+        line: Line,
+        settings: WorkerSettings,
+    ) -> None:
+        self._answer = answer
+        self._claims = claims
+        self._line = line
+        self._settings = settings
+        self._stopping = False
+        self._idle: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until `stop`."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(self._settings.worker_concurrency):
+                self._serving.add(tasks.create_task(self._serve(), name=f"worker {number}"))
+
+    async def beat(self) -> None:
+        """Show, for as long as it runs, that this process is alive."""
+        while True:
+            try:
+                await self._claims.beat()
+            except Temporary as error:
+                log(Event.AWAY, neighbour="database", because=error.because)
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def stop(self) -> None:
+        """Take nothing new; let running work finish within DRAIN_TIMEOUT, or hand it back."""
+        self._stopping = True
+        for task in tuple(self._idle):
+            task.cancel()
+        working = [task for task in self._serving if not task.done()]
+        if working:
+            _, late = await asyncio.wait(working, timeout=self._settings.drain_timeout)
+            for task in late:
+                task.cancel()
+
+    async def _serve(self) -> None:
+        while not self._stopping:
+            try:
+                email_id = await self._next()
+            except QueueAway as error:
+                log(Event.AWAY, neighbour="queue", because=error.because)
+                await self._serve_without_queue()
+            else:
+                await self._work(email_id)
+
+    async def _next(self) -> str:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 (a coroutine runs in a task; this is for the type)
+        self._idle.add(task)
+        try:
+            return await self._line.take()
+        finally:
+            self._idle.discard(task)
+
+    async def _serve_without_queue(self) -> None:
+        """The database is the truth: work from it until the queue is back."""
+        try:
+            owed = await self._claims.waiting(limit=_LOOK_AHEAD)
+        except Temporary:
+            owed = []
+        if owed:
+            # By chance, so that the workers do not all reach for the same one.
+            await self._work(random.choice(owed))  # noqa: S311
+        else:
+            await asyncio.sleep(_AWAY_S)
+
+    async def _work(self, email_id: str) -> None:
+        """One attempt at one mail, whatever happens to it."""
+        state = ""
+        due: datetime | None = None
+        urgent = False
+        try:
+            claim = await self._claims.claim(email_id)
+            if isinstance(claim, Later):
+                due = claim.due
+            elif claim is not None:
+                urgent = claim.urgent
+                state, due = await self._attempt(claim)
+        except Temporary as error:
+            # The database is away; the sweeper finds the mail when it is back.
+            log(Event.AWAY, neighbour="database", ticket=email_id, because=error.because)
+        await self._line.done(email_id, state)
+        if due is not None:
+            await self._line.put(Ticket(id=email_id, owed=True, urgent=urgent), due=due)
+
+    async def _attempt(self, claim: Claim) -> tuple[str, datetime | None]:
+        """The state the mail ended in, or when it is due again."""
+        log(Event.CLAIMED, ticket=claim.id, attempt=claim.attempts)
+        try:
+            if claim.lost >= _DEATHS_MAX:
+                return await self._park(claim, f"{claim.lost} processes died while they had it")
+            async with asyncio.timeout(self._settings.processing_timeout):
+                ending = await self._answer(claim)
+        except ClaimLost:
+            return "", None
+        except asyncio.CancelledError:
+            # Should this fail too, the mail is taken over like a dead worker's.
+            with suppress(Trouble):
+                await asyncio.shield(self._hand_back(claim, _CLOSING, "the house is closing"))
+            raise
+        except Exception as error:  # noqa: BLE001 (the worker loop: see the module's docstring)
+            return await self._fail(claim, error)
+        log(ENDINGS[ending.what], ticket=claim.id, because=ending.because)
+        return ending.what, None
+
+    async def _fail(self, claim: Claim, error: Exception) -> tuple[str, datetime | None]:
+        because = error.because if isinstance(error, Trouble) else _traceback(error)
+        age_s = (datetime.now(UTC) - claim.received_at).total_seconds()
+        retry = decide(error, claim, age_s, random.random())  # noqa: S311 (jitter, no secret)
+        try:
+            if retry.delay_s is None:
+                return await self._park(claim, because)
+            return "", await self._hand_back(claim, retry, because)
+        except ClaimLost:
+            return "", None
+
+    async def _park(self, claim: Claim, because: str) -> tuple[str, None]:
+        await self._claims.close(claim, Ending(what=State.FAILED, because=because))
+        log(Event.GIVEN_UP, ticket=claim.id, attempt=claim.attempts)
+        return State.FAILED, None
+
+    async def _hand_back(self, claim: Claim, retry: Retry, because: str) -> datetime:
+        due = datetime.now(UTC) + timedelta(seconds=retry.delay_s or 0)
+        await self._claims.hand_back(
+            claim, not_before=due, because=because, counts=retry.counts, certain=retry.certain
+        )
+        log(Event.RETRY, ticket=claim.id, attempt=claim.attempts, delay_s=retry.delay_s)
+        return due
+
+
+_CLOSING = Retry(delay_s=0, counts=False, certain=False)
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))[-_TRACEBACK_MAX:]

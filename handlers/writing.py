@@ -1,0 +1,344 @@
+"""Letter and answer to a signed reply: rendered, built, signed, and put in its envelope.
+
+The core, `compose`, is pure. Every byte of a header section passes through `field`,
+which is what makes it impossible for a stranger's text to add a field.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+from markupsafe import Markup
+
+from handlers import markdown
+from handlers.letter import Answer, Letter, Outgoing, Record
+from handlers.signing import Signer
+from smtpd.addresses import normal
+from smtpd.decoding import clean, one_line
+from smtpd.errors import Permanent
+from smtpd.returnpath import return_path
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates" / "reply"
+
+SUBJECT_MAX = 200  # characters
+NAME_MAX = 64  # characters of a display name; a longer one is left out
+REFERENCES_MAX = 20  # the first, which names the thread, and the newest
+QUOTED_LINES = 20
+QUOTED_CHARACTERS = 2000
+LINE_MAX = 78  # RFC 5322 section 2.1.1
+BODY_LINE_MAX = 76  # RFC 2045 section 6.7
+# UTF-8 bytes of one encoded word: 52 of base64 and 12 around them leave room on a line
+# for the longest name of a field that may need one.
+WORD_BYTES = 39
+
+# What mail programs put before the subject of a reply or of a forwarded mail.
+_PREFIX = re.compile(
+    r"(?:(?:re|aw|antw|antwort|sv|vs|vb|odp|ref|rif|res|tr|fw|fwd|wg|rv|enc|ynt)"
+    r"(?:\s?[\[(]\d{1,3}[\])])?\s?[:\uff1a]\s*)+",
+    re.IGNORECASE,
+)
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_NEEDS_ENCODING = re.compile(r'["\\]|=\?')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letterhead:
+    """Who writes. Raises ValueError for what is no address or no domain."""
+
+    name: str  # display name of our From field
+    address: str
+    domain: str  # of our Message-IDs
+    person_address: str  # where a person is reached
+    language: str = "fr"  # of the frame around the answer
+
+    def __post_init__(self) -> None:
+        for address in (self.address, self.person_address, f"postmaster@{self.domain}"):
+            if not normal(address):
+                raise ValueError(f"{address!r} is no address to write from")
+
+
+class Frame:
+    """The two templates of one language, compiled once.
+
+    Raises ValueError for a template that is missing, broken, or asks for a variable
+    that no reply has.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        environment = SandboxedEnvironment(
+            loader=FileSystemLoader(folder),
+            autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        try:
+            self._html = environment.get_template("reply.html.j2")
+            self._text = environment.get_template("reply.txt.j2")
+            for question in ((), ("?",)):
+                self.render(("", ""), dict.fromkeys(VARIABLES, "") | {"question": question})
+        except TemplateError as error:
+            problem = f"{type(error).__name__}: {error.message}"
+            raise ValueError(f"a template in {folder} cannot be used: {problem}") from None
+
+    def render(self, answer: tuple[str, str], variables: dict[str, Any]) -> tuple[str, str]:
+        """HTML and plain text around the answer's HTML and plain text."""
+        html, text = answer
+        return (
+            self._html.render(variables, ai_response=Markup(html)),  # noqa: S704 (cleaned)
+            self._text.render(variables, ai_response=text),
+        )
+
+
+# What a template may use, beside ai_response.
+VARIABLES = (
+    "sender_name",
+    "original_subject",
+    "response_date",
+    "thread_id",
+    "person_address",
+    "question",
+    "question_date",
+)
+
+
+class ReplyWriter:
+    """The journey's Writer. Without a signer the relay signs.
+
+    `mail_from` is RETURN_PATH: an address with a token made with `key`, our address, or
+    the null sender. Raises ValueError for templates that cannot be used.
+    """
+
+    def __init__(
+        self,
+        letterhead: Letterhead,
+        *,
+        signer: Signer | None,
+        mail_from: Literal["token", "plain", "null"],
+        key: bytes,
+        templates: Path = TEMPLATES,
+    ) -> None:
+        self._letterhead = letterhead
+        self._signer = signer
+        self._mail_from = mail_from
+        self._key = key
+        self._frame = Frame(templates / letterhead.language)
+
+    async def write(self, record: Record, letter: Letter, answer: Answer) -> Outgoing:
+        """The reply and its envelope. Raises Permanent where no reply can be addressed."""
+        now = datetime.now(UTC)
+        token = secrets.token_hex(16)
+        raw = compose(record, letter, answer, self._letterhead, self._frame, now=now, token=token)
+        return Outgoing(
+            message_id=message_id(token, self._letterhead),
+            mail_from=self._envelope_sender(record.arrival.id),
+            rcpt_to=normal(record.author),
+            raw=self._signer.sign(raw, now) if self._signer else raw,
+        )
+
+    def _envelope_sender(self, ticket_id: str) -> str:
+        match self._mail_from:
+            case "token":
+                return return_path(ticket_id, self._key, self._letterhead.domain)
+            case "plain":
+                return self._letterhead.address
+            case "null":
+                return ""
+
+
+def compose(
+    record: Record,
+    letter: Letter,
+    answer: Answer,
+    letterhead: Letterhead,
+    frame: Frame,
+    *,
+    now: datetime,
+    token: str,
+) -> bytes:
+    """The reply, unsigned: ASCII, CRLF line ends, no line over 76 characters in its body.
+
+    `token` is 128 random bits in hexadecimal. Raises Permanent for an author without
+    an address.
+    """
+    author = normal(record.author)
+    if not author:
+        raise Permanent("the mail names no address that a reply could go to")
+    html, text = frame.render(
+        markdown.both(clean(answer.text)), _variables(record, letter, letterhead, now)
+    )
+    boundary = f"=_{token}"
+    head = (
+        field("From", *_mailbox(letterhead.name, letterhead.address)),
+        # A Reply-To address has another owner, or none: the name is the sender's.
+        field("To", *_mailbox(letter.sender_name if letter.sender == author else "", author)),
+        field("Subject", *_unstructured(subject(letter.subject, answer.suggested_subject))),
+        field("Date", *format_datetime(now.astimezone(UTC)).split()),
+        field("Message-ID", message_id(token, letterhead)),
+        *_threading(letter),
+        field("Auto-Submitted", "auto-replied"),  # RFC 3834 section 5
+        # Not "All": that would suppress the bounces we want.
+        field("X-Auto-Response-Suppress", "DR,", "RN,", "NRN,", "OOF,", "AutoReply"),
+        field("X-AI-Generated", "yes"),
+        field("Content-Language", letterhead.language),
+        field("MIME-Version", "1.0"),
+        field("Content-Type", "multipart/alternative;", f'boundary="{boundary}"'),
+    )
+    return b"".join(
+        (
+            *head,
+            f"\r\n--{boundary}\r\n".encode(),
+            *_part("text/plain", text),
+            f"\r\n--{boundary}\r\n".encode(),
+            *_part("text/html", html),
+            f"\r\n--{boundary}--\r\n".encode(),
+        )
+    )
+
+
+def message_id(token: str, letterhead: Letterhead) -> str:
+    return f"<{token}@{letterhead.domain}>"
+
+
+def subject(incoming: str, suggested: str) -> str:
+    """The incoming subject with one "Re: "; the suggested one only where there was none.
+
+    Any other subject would split the thread in some mail programs.
+    """
+    bare = _without_prefixes(incoming) or _without_prefixes(suggested)
+    return f"Re: {bare}".strip()
+
+
+def references(letter: Letter) -> tuple[str, ...]:
+    """The conversation's Message-IDs, the answered mail's last; the first and the newest."""
+    known = [one for one in letter.references if _MESSAGE_ID.fullmatch(one)]
+    if _MESSAGE_ID.fullmatch(letter.message_id):
+        known = [one for one in known if one != letter.message_id] + [letter.message_id]
+    known = list(dict.fromkeys(known))
+    return (*known[:1], *known[1:][-(REFERENCES_MAX - 1) :])
+
+
+def quoted(question: str) -> tuple[str, ...]:
+    """The beginning of the question, line by line, as far as a reply repeats it."""
+    whole = clean(question).strip()
+    lines = whole[:QUOTED_CHARACTERS].split("\n")[:QUOTED_LINES]
+    if len("\n".join(lines)) < len(whole):
+        lines.append("[…]")
+    return tuple(line.rstrip() for line in lines) if whole else ()
+
+
+def field(name: str, *words: str) -> bytes:
+    """One header field, folded between its words where a line grows too long.
+
+    Raises ValueError for a word that is not printable ASCII: nothing can end the field.
+    """
+    lines = [f"{name}:"]
+    for word in words:
+        if not (word.isascii() and word.isprintable()):
+            raise ValueError(f"a word of {name} is not printable ASCII")
+        if len(lines[-1]) + 1 + len(word) > LINE_MAX and len(lines[-1]) > len(name) + 1:
+            lines.append("")
+        lines[-1] += f" {word}"
+    return "\r\n".join((*lines, "")).encode("ascii")
+
+
+def _variables(
+    record: Record, letter: Letter, letterhead: Letterhead, now: datetime
+) -> dict[str, Any]:
+    return {
+        "sender_name": one_line(letter.sender_name, NAME_MAX),
+        "original_subject": one_line(letter.subject, SUBJECT_MAX),
+        "response_date": _date(now),
+        "thread_id": record.thread_id,
+        "person_address": letterhead.person_address,
+        "question": quoted(letter.new_text),
+        "question_date": _date(record.arrival.received_at),
+    }
+
+
+def _date(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%d/%m/%Y %H:%M UTC")
+
+
+def _threading(letter: Letter) -> Iterator[bytes]:
+    if _MESSAGE_ID.fullmatch(letter.message_id):
+        yield field("In-Reply-To", letter.message_id)
+    if known := references(letter):
+        yield field("References", *known)
+
+
+def _without_prefixes(text: str) -> str:
+    line = one_line(text, SUBJECT_MAX)
+    match = _PREFIX.match(line)
+    return line[match.end() :] if match else line
+
+
+def _mailbox(name: str, address: str) -> Iterable[str]:
+    """The words of one mailbox (RFC 5322 section 3.4)."""
+    shown = one_line(name, NAME_MAX + 1)
+    # A name with an address in it would show another sender than the one it has.
+    if not shown or len(shown) > NAME_MAX or "@" in shown:
+        return (address,)
+    if _ATOMS.fullmatch(shown) and "=?" not in shown:
+        return (*shown.split(), f"<{address}>")
+    if shown.isascii() and not _NEEDS_ENCODING.search(shown):
+        return (f'"{shown}"', f"<{address}>")
+    return (*_encoded_words(shown), f"<{address}>")
+
+
+def _unstructured(text: str) -> Iterable[str]:
+    """The words of free text; encoded (RFC 2047) behind the first where ASCII does not do."""
+    words = text.split()
+    if text.isascii() and "=?" not in text and all(len(word) < LINE_MAX for word in words):
+        return words
+    return (words[0], *_encoded_words(" ".join(words[1:])))
+
+
+def _encoded_words(text: str) -> Iterator[str]:
+    chunk = b""
+    for character in text:
+        # RFC 2047 section 5: no character is divided between two words.
+        encoded = character.encode()
+        if len(chunk) + len(encoded) > WORD_BYTES:
+            yield _encoded_word(chunk)
+            chunk = b""
+        chunk += encoded
+    yield _encoded_word(chunk)
+
+
+def _encoded_word(chunk: bytes) -> str:
+    return f"=?utf-8?b?{base64.b64encode(chunk).decode('ascii')}?="
+
+
+def _part(content_type: str, text: str) -> tuple[bytes, ...]:
+    """One body part, its text in the shortest encoding that every relay leaves alone."""
+    data = "\r\n".join((*text.rstrip("\n").split("\n"), "")).encode()
+    charset, encoding = "utf-8", "quoted-printable"
+    # Each foreign byte takes three in quoted-printable, four thirds in base64.
+    foreign = len(data.translate(None, bytes(range(128))))
+    if not foreign and max(map(len, data.split(b"\r\n"))) <= BODY_LINE_MAX:
+        charset, encoding = "us-ascii", "7bit"
+    elif foreign > len(data) / 6:
+        encoding = "base64"
+        data = base64.encodebytes(data).replace(b"\n", b"\r\n")
+    else:
+        data = binascii.b2a_qp(data, istext=True)
+    return (
+        field("Content-Type", f"{content_type};", f"charset={charset}"),
+        field("Content-Transfer-Encoding", encoding),
+        b"\r\n",
+        data,
+    )

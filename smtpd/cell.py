@@ -1,0 +1,178 @@
+"""The cell: processes that read strangers' bytes and can be killed at any instruction.
+
+A thread cannot be stopped, and one C call that keeps the interpreter's lock stops all
+of them; so whatever may run long or grow large runs here. The cell bounds time and
+memory. It is no wall against code that took the process over.
+
+Each process is a plain child with two pipes, driven by the event loop: no helper
+threads, nothing polls, an idle cell costs no CPU, and the death of one child touches
+no other. A child starts with an empty environment and is killed by the kernel when
+this process dies. Neighbour: smtpd/inmate.py, the inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from smtpd import inmate
+from smtpd.errors import Runaway, Temporary
+
+T = TypeVar("T")
+
+START_S = 30.0  # of a child: its imports on a busy machine
+STOP_S = 5.0  # for the kernel to take a killed child away
+JOBS_PER_PROCESS = 1000  # then a fresh one, so that no library's leak adds up
+ANSWER_MAX_BYTES = 67_108_864
+_PIPE_BUFFER_BYTES = 1_048_576
+
+
+class Cell:
+    """Runs functions in killable processes, as many at one time as there are processes.
+
+    The functions are named by module, their arguments and results are copied. `preload`
+    names modules that a child imports before its first job.
+    """
+
+    def __init__(
+        self, processes: int, timeout_s: float, memory_bytes: int, preload: tuple[str, ...] = ()
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._children = [_Child(memory_bytes, preload) for _ in range(processes)]
+        self._idle: asyncio.LifoQueue[_Child] = asyncio.LifoQueue()
+
+    async def start(self) -> None:
+        """Start every process; raises what a module of `preload` raised."""
+        for child in self._children:
+            await child.ready()
+            self._idle.put_nowait(child)
+
+    async def run(
+        self, function: Callable[..., T], *args: object, timeout_s: float | None = None
+    ) -> T:
+        """What function(*args) gives or raises, once a process is free for it.
+
+        Raises Runaway when it passes its deadline or the memory limit, or ends its process.
+        """
+        request = pickle.dumps((function, args), protocol=pickle.HIGHEST_PROTOCOL)
+        child = await self._idle.get()
+        try:
+            status, answer = await child.ask(request, timeout_s or self._timeout_s)
+        finally:
+            self._idle.put_nowait(child)
+        # The child runs our code on a stranger's bytes; it does not repeat them as a pickle.
+        result = pickle.loads(answer)  # noqa: S301
+        if status == inmate.RAISED:
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    async def stop(self) -> None:
+        """End every process; a job that still runs gets Runaway."""
+        for child in self._children:
+            await child.end()
+
+
+class _Child:
+    """One process, and the next one after it ended."""
+
+    def __init__(self, memory_bytes: int, preload: tuple[str, ...]) -> None:
+        self._memory_bytes = memory_bytes
+        self._preload = preload
+        self._process: Process | None = None
+        self._jobs = 0
+
+    async def ready(self) -> Process:
+        """The process, started first where there is none."""
+        process = self._process
+        if process and process.returncode is None and not _stdout(process).at_eof():
+            return process
+        return await self._begin()
+
+    async def ask(self, request: bytes, timeout_s: float) -> tuple[bytes, bytes]:
+        """One job's status and answer. Unless it ended well, the process is gone after it."""
+        process = await self.ready()
+        well = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                status, answer = await _exchange(process, request)
+            if status == inmate.NO_MEMORY:
+                raise Runaway(f"it needed more than {self._memory_bytes} bytes of memory")
+            self._jobs += 1
+            well = self._jobs < JOBS_PER_PROCESS
+        except TimeoutError:
+            raise Runaway(f"it took longer than {timeout_s:g} seconds") from None
+        except (EOFError, ConnectionError):
+            raise Runaway("its process ended") from None
+        finally:
+            if not well:
+                self._kill()
+        return status, answer
+
+    async def end(self) -> None:
+        """Kill the process and wait until the kernel took it away."""
+        if process := self._process:
+            self._kill()
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+
+    async def _begin(self) -> Process:
+        self._jobs = 0
+        well = False
+        try:
+            async with asyncio.timeout(START_S):
+                process = self._process = await self._spawn()
+                status, answer = await _answer(process)
+            if status == inmate.RAISED:
+                raise pickle.loads(answer)  # noqa: S301 (as in Cell.run)
+            well = True
+        except (TimeoutError, EOFError, ConnectionError):
+            raise Temporary("a process of the cell did not start") from None
+        finally:
+            if not well:
+                self._kill()
+        return process
+
+    async def _spawn(self) -> Process:
+        arguments = (str(os.getpid()), str(self._memory_bytes), os.pathsep.join(sys.path))
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-X", "utf8", str(Path(inmate.__file__))),
+            *(*arguments, *self._preload),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,  # a traceback may hold the mail
+            env={},
+            limit=_PIPE_BUFFER_BYTES,
+        )
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process and process.returncode is None:
+            process.kill()
+
+
+async def _exchange(process: Process, request: bytes) -> tuple[bytes, bytes]:
+    stdin = process.stdin
+    assert stdin is not None  # noqa: S101 (it is a pipe)
+    stdin.write(len(request).to_bytes(inmate.LENGTH_BYTES, "big") + request)
+    await stdin.drain()
+    return await _answer(process)
+
+
+async def _answer(process: Process) -> tuple[bytes, bytes]:
+    stdout = _stdout(process)
+    size = int.from_bytes(await stdout.readexactly(inmate.LENGTH_BYTES), "big")
+    if not 0 < size <= ANSWER_MAX_BYTES:
+        raise Runaway("its answer was larger than any should be")
+    answer = await stdout.readexactly(size)
+    return answer[:1], answer[1:]
+
+
+def _stdout(process: Process) -> asyncio.StreamReader:
+    assert process.stdout is not None  # noqa: S101 (it is a pipe)
+    return process.stdout

@@ -1,0 +1,1 @@
+"""What DNS and mathematics say about a mail: facts, no opinion. Neighbour: smtpd/policy.py."""

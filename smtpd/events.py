@@ -1,0 +1,97 @@
+"""What is worth a line in the log: a closed list of events, and nothing else.
+
+Every room says what happened through log(); config/log.py decides how it looks
+and is the last net for addresses and secrets. A mail address goes into a field
+only as its address_hash().
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import hmac
+import logging
+import secrets
+
+import structlog
+
+EVENTS_LOGGER = "answermx"
+HASH_DIGITS = 12  # 48 bits: two of 100,000 correspondents share a hash with chance 1 in 56,000
+
+
+class Event(enum.StrEnum):
+    """Each event with its level and what it means."""
+
+    level: int
+    sentence: str
+
+    def __new__(cls, word: str, level: int, sentence: str) -> Event:
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.level = level
+        member.sentence = sentence
+        return member
+
+    # The house.
+    STARTING = "starting", logging.INFO, "The house is being built from its settings."
+    LISTENING = "listening", logging.INFO, "A listener is bound and takes connections."
+    DRAINING = "draining", logging.INFO, "Nothing new is taken; running work is being finished."
+    STOPPED = "stopped", logging.INFO, "Everything is closed."
+
+    # The front door.
+    CONNECTED = "connected", logging.DEBUG, "A peer opened an SMTP session."
+    DISCONNECTED = "disconnected", logging.DEBUG, "An SMTP session ended."
+    EXAMINED = "examined", logging.DEBUG, "SPF, DKIM and DMARC were looked at."
+    REJECTED = "rejected", logging.INFO, "A peer was told 5xx."
+    DEFERRED = "deferred", logging.INFO, "A peer was told 4xx."
+    QUEUED = "queued", logging.INFO, "A mail was kept and will be answered."
+    HELD = "held", logging.INFO, "A mail was kept and waits for a person."
+    KEPT = "kept", logging.INFO, "A mail was filed; no answer is owed."
+    RELOADED = "reloaded", logging.INFO, "The certificate changed and was read again."
+
+    # The back office.
+    CLAIMED = "claimed", logging.DEBUG, "A worker has the right to work on a mail."
+    READ = "read", logging.DEBUG, "A mail was turned into a letter."
+    ASKED = "asked", logging.INFO, "The AI core was asked."
+    WRITTEN = "written", logging.INFO, "A reply is written, signed and stored."
+    RELAYED = "relayed", logging.INFO, "The relay took a reply."
+    ANSWERED = "answered", logging.INFO, "A mail's story ended with an answer."
+    UNANSWERED = "unanswered", logging.INFO, "A mail's story ended without an answer."
+    RETRY = "retry", logging.WARNING, "An attempt failed; there will be another."
+    GIVEN_UP = "given_up", logging.ERROR, "A mail was parked for a person."
+    SWEPT = "swept", logging.INFO, "What is owed and stood in no line was queued again."
+
+    # Neighbours and surprises.
+    AWAY = "away", logging.WARNING, "A neighbour does not answer: database, Redis, relay, AI core."
+    BACK = "back", logging.INFO, "A neighbour that was away answers again."
+    KILLED = "killed", logging.WARNING, "A job on a stranger's bytes ran too long and was ended."
+    TROUBLE = "trouble", logging.ERROR, "Something happened that nobody foresaw."
+    LIBRARY = "library", logging.WARNING, "A library had something to say."
+
+
+_logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(EVENTS_LOGGER)
+
+# Until the start sets the installation's own key, hashes hold within this process only.
+_hash_key = secrets.token_bytes(32)
+
+
+def log(event: Event, /, **fields: object) -> None:
+    """Log that `event` happened; pass an exception as `exc_info`, a duration as `…_s`.
+
+    Raises TypeError for an event outside the closed list.
+    """
+    if not isinstance(event, Event):
+        raise TypeError(f"not an event of the closed list: {type(event).__name__}")
+    _logger.log(event.level, event.value, **fields)
+
+
+def set_hash_key(key: bytes) -> None:
+    """Set the installation's key, so that hashes stay the same from one start to the next."""
+    global _hash_key
+    _hash_key = key
+
+
+def address_hash(address: str) -> str:
+    """The keyed hash that stands for a mail address in every log line."""
+    digest = hmac.new(_hash_key, address.lower().encode("utf-8", "replace"), hashlib.sha256)
+    return digest.hexdigest()[:HASH_DIGITS]

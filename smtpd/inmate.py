@@ -1,0 +1,81 @@
+"""What runs inside the cell: one job after the other, under limits. Neighbour: smtpd/cell.py.
+
+Started by path, with an empty environment; talks through its standard input and output:
+
+    length (8 bytes) + pickled (function, arguments)  ▶  length + status byte + pickled result
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import pickle
+import resource
+import signal
+import sys
+from typing import BinaryIO
+
+LENGTH_BYTES = 8
+DONE, RAISED, NO_MEMORY = b"=", b"!", b"M"
+
+_PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when its parent dies
+
+
+def main(parent: str, memory_bytes: str, path: str, *modules: str) -> None:
+    """Serve jobs until the parent closes the pipe, or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when we end
+    _die_with(int(parent))
+    sys.path[:] = path.split(os.pathsep)
+    requests, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
+    # Whatever a library prints must not become part of an answer.
+    os.dup2(2, 1)
+    try:
+        for module in modules:
+            importlib.import_module(module)
+    except Exception as error:  # noqa: BLE001 (handed on: Cell.start raises it)
+        _send(answers, RAISED, error)
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
+    _send(answers, DONE, None)
+    while head := requests.read(LENGTH_BYTES):
+        _work(requests.read(int.from_bytes(head, "big")), answers)
+
+
+def _die_with(parent: int) -> None:
+    # Reading the pipe's end would not be enough: a job in a C loop never reads it.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked to be told
+        os._exit(0)
+
+
+def _work(request: bytes, answers: BinaryIO) -> None:
+    try:
+        # Our own parent wrote it.
+        function, arguments = pickle.loads(request)  # noqa: S301
+        result = function(*arguments)
+    except MemoryError:
+        # What a job left behind may be anywhere now: this process ends.
+        answers.write((1).to_bytes(LENGTH_BYTES, "big") + NO_MEMORY)
+        answers.flush()
+        os._exit(1)
+    except Exception as error:  # noqa: BLE001 (handed on to the caller, who judges it)
+        _send(answers, RAISED, error)
+    else:
+        _send(answers, DONE, result)
+
+
+def _send(answers: BinaryIO, status: bytes, value: object) -> None:
+    try:
+        answer = status + pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
+        told = RuntimeError(f"a {type(value).__name__} cannot leave the cell")
+        answer = RAISED + pickle.dumps(told)
+    answers.write(len(answer).to_bytes(LENGTH_BYTES, "big"))
+    answers.write(answer)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,238 @@
+"""The house rules, in the order they are asked. The first that objects wins.
+
+Rules are pure: facts in, verdict out. `because` never holds an address, since it is
+logged and shown; `setting` names the setting that would change the verdict.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from config.settings import HouseSettings
+from smtpd import replies, robots
+from smtpd.addresses import domain_of, local_of
+from smtpd.headers import Facts
+from smtpd.mail import Action, Arrival, Evidence, Verdict
+from smtpd.replies import Reply
+from smtpd.returnpath import ticket_of
+
+# RFC 2142, RFC 9989 and RFC 8460: where a domain takes complaints and reports.
+FILING_LOCALS = frozenset({"postmaster", "abuse", "dmarc", "tls-reports"})
+
+
+class RecipientClass(enum.StrEnum):
+    """What an address of the envelope is to us."""
+
+    ANSWERING = "answering"  # a person gets an answer
+    FILING = "filing"  # reports, complaints and bounces: kept, never answered
+    UNKNOWN = "unknown"  # refused: this server relays for nobody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Who we are, and whom we answer."""
+
+    email_address: str
+    aliases: tuple[str, ...]
+    domain: str
+    allowed: tuple[str, ...]
+    blocked: tuple[str, ...]
+    unproven_sender: str  # "hold" or "reject"
+    testing_answer_unproven: bool
+    max_age_to_answer_s: int
+    received_max: int
+    return_path_key: bytes
+
+    @classmethod
+    def of(cls, settings: HouseSettings, return_path_key: bytes) -> House:
+        """The house that the settings describe."""
+        return cls(
+            email_address=settings.email_address.lower(),
+            aliases=tuple(alias.lower() for alias in settings.email_aliases),
+            domain=(settings.email_domain or domain_of(settings.email_address)).lower(),
+            allowed=tuple(entry.lower() for entry in settings.allowed_senders),
+            blocked=tuple(entry.lower() for entry in settings.blocked_senders),
+            unproven_sender=settings.unproven_sender,
+            testing_answer_unproven=settings.testing_answer_unproven,
+            max_age_to_answer_s=settings.max_age_to_answer,
+            received_max=settings.received_max,
+            return_path_key=return_path_key,
+        )
+
+    def classify(self, address: str) -> RecipientClass:
+        """What the address is to us, whatever the case it is written in."""
+        local, domain = local_of(address), domain_of(address)
+        # RFC 5321 section 4.5.1: <postmaster> without a domain is always known.
+        if local in FILING_LOCALS and (domain == self.domain or address.lower() == "postmaster"):
+            return RecipientClass.FILING
+        if ticket_of(address, self.return_path_key, self.domain):
+            return RecipientClass.FILING
+        untagged = f"{local.partition('+')[0]}@{domain}"
+        if untagged in (self.email_address, *self.aliases):
+            return RecipientClass.ANSWERING
+        return RecipientClass.UNKNOWN
+
+    def is_ours(self, address: str) -> bool:
+        """Whether only this server may send in the address's name."""
+        return domain_of(address) == self.domain or (
+            self.classify(address) is RecipientClass.ANSWERING
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """All that a rule may look at, made once."""
+
+    arrival: Arrival
+    evidence: Evidence
+    house: House
+    facts: Facts
+    classes: frozenset[RecipientClass]  # of the recipients
+
+
+Rule = Callable[[Case], Verdict | None]
+
+
+def too_many_hops(case: Case) -> Verdict | None:
+    # RFC 5321 section 6.3 asks for at least 100; fewer stop a two-robot loop sooner.
+    if case.facts.hops <= case.house.received_max:
+        return None
+    return _reject(replies.LOOP, "too many Received fields", "RECEIVED_MAX")
+
+
+def only_for_filing(case: Case) -> Verdict | None:
+    if RecipientClass.ANSWERING in case.classes:
+        return None
+    return _keep("it is for a filing address only")
+
+
+def null_sender(case: Case) -> Verdict | None:
+    # RFC 3834 section 2: never answer what has no sender; RFC 5321: never refuse it for that.
+    return None if case.arrival.mail_from else _keep("its sender is the null sender")
+
+
+def our_name_from_outside(case: Case) -> Verdict | None:
+    house, known = case.house, case.facts
+    ours = house.domain in known.sender_domains or any(
+        house.is_ours(address) for address in (case.arrival.mail_from, *known.from_addresses)
+    )
+    if not ours:
+        return None
+    return _reject(replies.OUR_NAME, "it uses our own name and we did not send it", "EMAIL_DOMAIN")
+
+
+def blocked_sender(case: Case) -> Verdict | None:
+    if not any(_listed(address, case.house.blocked) for address in _senders(case)):
+        return None
+    return _reject(replies.SENDER_BLOCKED, "the sender is blocked", "BLOCKED_SENDERS")
+
+
+def sender_not_allowed(case: Case) -> Verdict | None:
+    # The author decides: anybody can write an allowed address into MAIL FROM.
+    if "*" in case.house.allowed or _listed(case.facts.author, case.house.allowed):
+        return None
+    return _reject(
+        replies.SENDER_NOT_ALLOWED,
+        "the sender is not on the list of allowed ones",
+        "ALLOWED_SENDERS",
+    )
+
+
+def not_from_a_person(case: Case) -> Verdict | None:
+    known = case.facts
+    looped = robots.own_loop(case.arrival.headers, known.message_id, case.house.domain)
+    objection = looped or known.bounce or known.automatic or known.mailing_list
+    return _keep(objection) if objection else None
+
+
+def no_single_author(case: Case) -> Verdict | None:
+    if case.facts.author:
+        return None
+    return _hold("it has not exactly one author that an answer could go to")
+
+
+def too_old(case: Case) -> Verdict | None:
+    limit = timedelta(seconds=case.house.max_age_to_answer_s)
+    if case.facts.date is None or case.arrival.received_at - case.facts.date <= limit:
+        return None
+    return _hold("its Date is too long ago", "MAX_AGE_TO_ANSWER")
+
+
+def unproven_author(case: Case) -> Verdict | None:
+    if case.evidence.aligned or case.house.testing_answer_unproven:
+        return None
+    objection = "neither SPF nor DKIM proved the domain of its author"
+    if case.house.unproven_sender == "reject":
+        return _reject(replies.UNPROVEN, objection, "UNPROVEN_SENDER")
+    return _hold(objection, "UNPROVEN_SENDER")
+
+
+RULES: tuple[Rule, ...] = (
+    too_many_hops,
+    only_for_filing,
+    null_sender,
+    our_name_from_outside,
+    blocked_sender,
+    sender_not_allowed,
+    not_from_a_person,
+    no_single_author,
+    too_old,
+    unproven_author,
+)
+
+
+def judge(
+    arrival: Arrival, evidence: Evidence, house: House, rules: tuple[Rule, ...] = RULES
+) -> Verdict:
+    """What becomes of the mail: the first objection, or an answer."""
+    case = Case(
+        arrival=arrival,
+        evidence=evidence,
+        house=house,
+        facts=arrival.facts,
+        classes=frozenset(map(house.classify, arrival.rcpt_to)),
+    )
+    for rule in rules:
+        if verdict := rule(case):
+            return _softened(verdict, case, rule)
+    return Verdict(action=Action.ANSWER, reply=replies.QUEUED, because="no rule objected")
+
+
+def _softened(verdict: Verdict, case: Case, rule: Rule) -> Verdict:
+    """A refusal as keeping, where somebody is named too who takes everything but loops."""
+    refused = verdict.action is Action.REJECT and rule is not too_many_hops
+    if not (refused and RecipientClass.FILING in case.classes):
+        return verdict
+    return _keep(f"{verdict.because}, and it is for a filing address too", verdict.setting)
+
+
+def _senders(case: Case) -> Iterable[str]:
+    return (case.arrival.mail_from, *case.facts.from_addresses)
+
+
+def _listed(address: str, entries: tuple[str, ...]) -> bool:
+    """Whether an entry names the address, its domain, or a domain above that one."""
+    address, domain = address.lower(), domain_of(address)
+    for entry in entries:
+        name = entry.removeprefix("@")
+        if "@" in name:
+            if address == name:
+                return True
+        elif name and domain and f".{domain}".endswith(f".{name}"):
+            return True
+    return False
+
+
+def _keep(because: str, setting: str = "") -> Verdict:
+    return Verdict(action=Action.KEEP, reply=replies.QUEUED, because=because, setting=setting)
+
+
+def _hold(because: str, setting: str = "") -> Verdict:
+    return Verdict(action=Action.HOLD, reply=replies.QUEUED, because=because, setting=setting)
+
+
+def _reject(reply: Reply, because: str, setting: str) -> Verdict:
+    return Verdict(action=Action.REJECT, reply=reply, because=because, setting=setting)

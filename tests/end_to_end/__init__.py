@@ -1,0 +1,1 @@
+"""The whole house as a process, between real servers."""

@@ -1,0 +1,1 @@
+"""The real servers that tests, benchmarks and kill campaigns start on loopback."""

@@ -1,0 +1,357 @@
+"""Sessions and their listener: what goes wrong inside, who hangs up, how it all ends."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import cast
+
+import pytest
+
+from config.settings import DoorSettings
+from smtpd import replies
+from smtpd.errors import Permanent, Temporary
+from smtpd.limits import Patience
+from smtpd.listener import Listener
+from smtpd.mail import Arrival
+from smtpd.policy import RecipientClass
+from smtpd.replies import Reply
+from smtpd.session import ip_of
+from smtpd.ticketid import new_ticket_id
+from tests.dialogs.script import reset
+
+TO_DATA = (
+    "EHLO client.example.org",
+    "MAIL FROM:<ada@example.org>",
+    "RCPT TO:<ai@house.test>",
+    "DATA",
+)
+MESSAGE = b"Subject: one\r\n\r\nbody\r\n.\r\n"
+
+
+async def take(arrival: Arrival) -> Reply:
+    return replies.QUEUED
+
+
+@dataclass
+class Gate:
+    """A receive() that waits until the test lets it go on."""
+
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    kept: list[Arrival] = field(default_factory=list)
+
+    async def receive(self, arrival: Arrival) -> Reply:
+        self.entered.set()
+        await self.opened.wait()
+        self.kept.append(arrival)
+        return replies.QUEUED
+
+
+async def _until(reached: Callable[[], bool]) -> None:
+    """Wait for a state of the server, which raises no event for its tests."""
+    async with asyncio.timeout(10):
+        while not reached():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+class Caller:
+    """A peer that says what it is told to."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+
+    async def begin(self) -> Caller:
+        self.reader, self.writer = await asyncio.open_connection(sock=self.connection)
+        return self
+
+    async def hear(self) -> str:
+        """The next line; "" when the connection ended."""
+        async with asyncio.timeout(10):
+            return (await self.reader.readline()).decode("ascii").rstrip()
+
+    async def say(self, line: str) -> str:
+        """Send a command and hear the last line of its reply."""
+        self.writer.write(line.encode("ascii") + b"\r\n")
+        while "-" in (answer := await self.hear())[3:4]:
+            pass
+        return answer
+
+    async def begin_data(self) -> None:
+        assert (await self.hear()).startswith("220 ")
+        for command in TO_DATA:
+            answer = await self.say(command)
+        assert answer.startswith("354 ")
+
+    async def send_mail(self) -> str:
+        await self.begin_data()
+        self.writer.write(MESSAGE)
+        return await self.hear()
+
+
+@dataclass
+class Door:
+    """A running listener and how to reach it."""
+
+    listener: Listener
+    port: int
+    callers: list[Caller] = field(default_factory=list)
+
+    async def call(self) -> Caller:
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        connection.setblocking(False)
+        caller = await Caller(connection).begin()
+        self.callers.append(caller)
+        return caller
+
+
+@asynccontextmanager
+async def door(
+    receive: Callable[[Arrival], Awaitable[Reply]] = take,
+    patience: Patience | None = None,
+    **settings: float,
+) -> AsyncIterator[Door]:
+    listener = Listener(
+        DoorSettings.model_validate({"listen_host": "127.0.0.1", "listen_port": 0, **settings}),
+        classify=lambda address: RecipientClass.ANSWERING,
+        hostname="mx.house.test",
+        receive=receive,
+        patience=patience,
+    )
+    ((_, port),) = await listener.start()
+    open_door = Door(listener, port)
+    try:
+        yield open_door
+    finally:
+        for caller in open_door.callers:
+            caller.writer.transport.abort()
+        await listener.stop(drain_s=5)
+        assert listener.connections == 0
+        assert listener.held_bytes == 0
+
+
+async def test_what_receive_says_is_what_the_peer_hears() -> None:
+    async def refuse(arrival: Arrival) -> Reply:
+        return replies.SENDER_BLOCKED
+
+    async with door(refuse) as house:
+        caller = await house.call()
+        assert await caller.send_mail() == str(replies.SENDER_BLOCKED)
+        assert await caller.say("NOOP") == str(replies.OK)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("password=hunter2 at redis://10.0.0.5"),
+        Temporary("the database is away"),
+        Permanent("nobody foresaw this one here"),
+        ConnectionRefusedError("10.0.0.5:5432"),
+        TimeoutError("the disk"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_whatever_goes_wrong_inside_is_a_451_without_details(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail(arrival: Arrival) -> Reply:
+        raise error
+
+    async with door(fail) as house:
+        caller = await house.call()
+        assert await caller.send_mail() == str(replies.TROUBLE_HERE)
+        assert await caller.say("RCPT TO:<ai@house.test>") == str(replies.MAIL_FIRST)
+        assert await caller.say("MAIL FROM:<ada@example.org>") == str(replies.SENDER_OK)
+    heard = [line for line in capsys.readouterr().out.splitlines() if "because=" in line]
+    assert len(heard) == 1
+
+
+async def test_the_arrival_says_what_the_wire_said() -> None:
+    kept: list[Arrival] = []
+
+    async def keep(arrival: Arrival) -> Reply:
+        kept.append(arrival)
+        return replies.QUEUED
+
+    began = datetime.now(UTC)
+    async with door(keep) as house:
+        await (await house.call()).send_mail()
+    (arrival,) = kept
+    assert arrival.peer is not None
+    assert (arrival.peer.ip, arrival.peer.helo, arrival.peer.tls) == (
+        "127.0.0.1",
+        "client.example.org",
+        "",
+    )
+    assert arrival.headers.first("subject") == "one"
+    assert arrival.raw == MESSAGE[:-3]
+    assert began <= arrival.received_at <= datetime.now(UTC)
+    assert arrival.received_at.utcoffset() == timedelta(0)
+    assert len(arrival.id) == 26
+
+
+@pytest.mark.parametrize("how", ["goodbye", "reset"])
+async def test_a_hang_up_while_a_mail_is_being_kept_does_not_stop_the_keeping(how: str) -> None:
+    gate = Gate()
+    async with door(gate.receive) as house:
+        caller = await house.call()
+        await caller.begin_data()
+        caller.writer.write(MESSAGE)
+        await gate.entered.wait()
+        held_bytes = house.listener.held_bytes
+        if how == "goodbye":
+            caller.writer.close()
+        else:
+            reset(caller.connection, caller.writer)
+            await _until(lambda: house.listener.connections == 0)
+        gate.opened.set()
+        assert await (await house.call()).send_mail() == str(replies.QUEUED)
+    assert held_bytes == len(MESSAGE) - 3
+    assert len(gate.kept) == 2
+
+
+async def test_trouble_after_a_hang_up_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
+    gate = Gate()
+
+    async def fail(arrival: Arrival) -> Reply:
+        await gate.receive(arrival)
+        raise Temporary("the database is away")
+
+    async with door(fail) as house:
+        caller = await house.call()
+        await caller.begin_data()
+        caller.writer.write(MESSAGE)
+        await gate.entered.wait()
+        reset(caller.connection, caller.writer)
+        await _until(lambda: house.listener.connections == 0)
+        gate.opened.set()
+    assert capsys.readouterr().out.count("the database is away") == 1
+
+
+async def test_connections_beyond_the_limit_hear_421_until_one_goes() -> None:
+    async with door(connections_max=2) as house:
+        first, second = await house.call(), await house.call()
+        await first.hear()
+        await second.hear()
+        third = await house.call()
+        assert await third.hear() == str(replies.TOO_MANY_CONNECTIONS)
+        assert await third.hear() == ""
+        assert await first.say("QUIT") == str(replies.GOODBYE)
+        await _until(lambda: house.listener.connections == 1)
+        assert (await (await house.call()).hear()).startswith("220 ")
+
+
+async def test_a_session_that_lasts_too_long_ends_between_two_mails_only() -> None:
+    async with door(patience=Patience(session_s=0.05)) as house:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        caller = await house.call()
+        await caller.begin_data()
+        await _until(lambda: loop.time() > began + 0.1)
+        caller.writer.write(MESSAGE)
+        assert await caller.hear() == str(replies.QUEUED)
+        assert await caller.hear() == str(replies.SESSION_TOO_LONG)
+        assert await caller.hear() == ""
+
+
+async def test_idle_commands_between_mails_are_forgiven() -> None:
+    async with door(patience=Patience(idle_commands=3)) as house:
+        caller = await house.call()
+        await caller.send_mail()
+        for _ in range(3):
+            assert await caller.say("RSET") == str(replies.OK)
+        assert await caller.say("RSET") == str(replies.TOO_MANY_ERRORS)
+
+
+async def test_a_peer_that_reads_no_replies_is_not_waited_for_for_ever() -> None:
+    many = Patience(bad_commands=10**9, idle_commands=10**9)
+    async with door(patience=many, command_timeout=0.2) as house:
+        caller = await house.call()
+        await caller.hear()
+        cast(asyncio.Transport, caller.writer.transport).pause_reading()
+        caller.writer.write(b"NOOP\r\n" * 1_000_000)
+        await _until(lambda: house.listener.connections == 0)
+
+
+async def test_stopping_says_421_to_idle_sessions_at_once() -> None:
+    async with door() as house:
+        fresh, within = await house.call(), await house.call()
+        await fresh.hear()
+        await within.hear()
+        await within.say("EHLO client.example.org")
+        await within.say("MAIL FROM:<ada@example.org>")
+        await house.listener.stop(drain_s=60)
+        for caller in (fresh, within):
+            assert await caller.hear() == str(replies.CLOSING_DOWN)
+            assert await caller.hear() == ""
+        with pytest.raises(ConnectionRefusedError):
+            await house.call()
+
+
+async def test_stopping_lets_a_mail_under_way_finish() -> None:
+    gate = Gate()
+    async with door(gate.receive) as house:
+        sending, being_kept = await house.call(), await house.call()
+        await sending.begin_data()
+        await being_kept.begin_data()
+        being_kept.writer.write(MESSAGE)
+        await gate.entered.wait()
+        stopping = asyncio.create_task(house.listener.stop(drain_s=60))
+        await asyncio.sleep(0)
+        sending.writer.write(MESSAGE)
+        gate.opened.set()
+        for caller in (sending, being_kept):
+            assert await caller.hear() == str(replies.QUEUED)
+            assert await caller.hear() == str(replies.CLOSING_DOWN)
+            assert await caller.hear() == ""
+        await stopping
+    assert len(gate.kept) == 2
+
+
+async def test_stopping_does_not_wait_beyond_the_drain() -> None:
+    gate = Gate()
+    async with door(gate.receive) as house:
+        sending, being_kept = await house.call(), await house.call()
+        await sending.begin_data()
+        await being_kept.begin_data()
+        being_kept.writer.write(MESSAGE)
+        await gate.entered.wait()
+        await house.listener.stop(drain_s=0.05)
+        for caller in (sending, being_kept):
+            with pytest.raises((ConnectionError, AssertionError)):
+                assert await caller.hear()
+    assert gate.kept == []
+
+
+@pytest.mark.parametrize(
+    ("peername", "ip"),
+    [
+        (("192.0.2.1", 25000), "192.0.2.1"),
+        (("2001:db8::1", 25000, 0, 0), "2001:db8::1"),
+        (("::ffff:192.0.2.1", 25000, 0, 0), "192.0.2.1"),
+        (("fe80::1%eth0", 25000, 0, 2), "fe80::1"),
+        ("/run/answermx.sock", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_peer_has_an_address_or_none(peername: object, ip: str) -> None:
+    assert ip_of(peername) == ip
+
+
+def test_ticket_ids_sort_by_time_and_never_repeat() -> None:
+    began = datetime(2026, 11, 23, tzinfo=UTC)
+    ids = [new_ticket_id(began + timedelta(milliseconds=n)) for n in range(1000)]
+    assert all(earlier < later for earlier, later in pairwise(ids))
+    assert {len(name) for name in ids} == {26}
+    assert all(name.isalnum() and name == name.lower() for name in ids)
+    assert len({new_ticket_id(began) for _ in range(1000)}) == 1000
+    # All but the time is random: 80 bits, and the first one after the time is no constant.
+    assert len({new_ticket_id(began)[10:12] for _ in range(1000)}) > 100
