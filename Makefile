@@ -1,13 +1,16 @@
 # Each target makes its own virtual environment first, from a lock file with hashes.
 # PYTHON=/path/to/python3.12 chooses the interpreter; without it .ci/python finds one.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-newer lint bench
+.PHONY: help demo run test test-newer lint bench chaos
 export PYTHON
 # A foreign module path, or none, would keep the rooms from being found.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 py := .venv/bin/python
 newer := .venv-newer/bin/python
+# Without what runs the whole house for long: it tells little about the interpreter.
+quick := -m "not campaign and not material" \
+    --ignore=tests/end_to_end --ignore=tests/chaos --ignore=tests/bench
 
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,7 +31,7 @@ test: ## format, lint, types, all tests (as root: installs the servers they star
 test-newer: ## the quick tests on a newer Python, where there is one
 	@if newer=$$(bash .ci/python --newer); then \
 	    PYTHON="$$newer" bash .ci/venv requirements-dev.lock .venv-newer </dev/null && \
-	    exec $(newer) -m pytest -q -p no:cacheprovider -m "not campaign and not material" </dev/null; \
+	    exec $(newer) -m pytest -q -p no:cacheprovider $(quick) </dev/null; \
 	else \
 	    echo "No Python newer than 3.11 here: the tests run on the one of .venv only."; \
 	fi
@@ -42,3 +45,7 @@ lint: ## ruff and mypy
 bench: ## measure, and compare with the budgets
 	@bash .ci/venv requirements-dev.lock </dev/null
 	@exec $(py) -m tests.bench </dev/null
+
+chaos: ## kill the house thirty times on each database, and balance the accounts
+	@bash .ci/venv requirements-dev.lock </dev/null
+	@exec $(py) -m tests.chaos </dev/null

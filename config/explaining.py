@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from config.database import database
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 from handlers.store.explaining import Explained, explain
 from handlers.store.opening import engine_for, open_database
+from smtpd.errors import Trouble
 
 
 def main(settings: Settings, email_id: str, as_json: bool) -> int:
@@ -43,6 +44,8 @@ async def _find(settings: Settings, email_id: str) -> Explained | None:
             return await connection.run_sync(
                 partial(explain, email_id=email_id, master=keys.master)
             )
+    except Trouble as error:
+        raise SettingsError(error.because) from None
     finally:
         await engine.dispose()
 

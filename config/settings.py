@@ -254,6 +254,9 @@ class QueueSettings(Branch):
     redis_password: SecretStr = Field(
         default=SecretStr(""), description="Redis password, where REDIS_URL holds none."
     )
+    redis_cluster: bool = Field(
+        default=False, description="REDIS_URL is a node of a Redis Cluster: keys share one slot."
+    )
     queue_history: int = Field(
         default=1000, ge=1, description="How many completed and failed mails the queue remembers."
     )

@@ -27,6 +27,7 @@ from handlers.worker import Worker
 from handlers.writing import Letterhead, ReplyWriter
 from smtpd.cell import Cell
 from smtpd.checks.verifier import NothingChecked
+from smtpd.errors import Trouble
 from smtpd.listener import Listener
 from smtpd.policy import House
 from smtpd.tls import server_context
@@ -49,17 +50,20 @@ class Parts:
 async def wire(settings: Settings, installation: str, stack: AsyncExitStack) -> Parts:
     """Open the database and construct everything; `stack` closes it in reverse order.
 
-    Raises SettingsError or Trouble, one sentence, where a setting or a neighbour
+    Raises SettingsError, one sentence, where a setting or a neighbour
     makes it impossible.
     """
     where = database(settings.store)
     engine = engine_for(where.url, where.connect_args)
     stack.push_async_callback(engine.dispose)
-    keys = await open_database(
-        engine,
-        settings.store.secret_key.get_secret_value(),
-        unsafe=settings.store.testing_unsafe_durability,
-    )
+    try:
+        keys = await open_database(
+            engine,
+            settings.store.secret_key.get_secret_value(),
+            unsafe=settings.store.testing_unsafe_durability,
+        )
+    except Trouble as error:
+        raise SettingsError(error.because) from None
     writer = Writer(engine)
     store = SqlStore(
         engine,
@@ -83,9 +87,7 @@ async def wire(settings: Settings, installation: str, stack: AsyncExitStack) -> 
         verifier=NothingChecked(),
         store=store,
         queue=line,
-        reader=CellReader(
-            cell, ReadingCaps(attachment_bytes=settings.worker.max_attachment_size)
-        ),
+        reader=CellReader(cell, ReadingCaps(attachment_bytes=settings.worker.max_attachment_size)),
         thinker=_thinker(settings, stack),
         writer=_reply_writer(settings, keys.return_path),
         relay=_relay(settings, stack),
@@ -111,7 +113,9 @@ async def wire(settings: Settings, installation: str, stack: AsyncExitStack) -> 
 def _queue(settings: Settings) -> WorkQueue:
     url = redis_url(settings.queue)
     history = settings.queue.queue_history
-    return RedisQueue(url, history) if url else MemoryQueue(history)
+    if not url:
+        return MemoryQueue(history)
+    return RedisQueue(url, history, cluster=settings.queue.redis_cluster)
 
 
 def _cell(settings: Settings) -> Cell:

@@ -22,13 +22,14 @@ PART_HEADERS_BYTES = 65536
 _CANDIDATES_MAX = 10_000
 
 _MEDIA_TYPE = re.compile(r"\s*([!#$&^_.+a-z0-9-]{1,127})/([!#$&^_.+a-z0-9-]{1,127})", re.IGNORECASE)
+# Without possessive quantifiers: Python's early 3.11 loses groups inside of them.
 _PARAMETER = re.compile(
-    r""";\s*+([!#$&^_.+A-Za-z0-9-]{1,64})(\*\d{1,3})?+(\*)?+\s*+=\s*+
-        (?:"((?:[^"\\]+|\\.)*+)"?|([^;\s"]*+))""",
+    r""";\s*([!#$&^_.+A-Za-z0-9-]{1,64})(\*\d{1,3})?(\*)?\s*=\s*
+        (?:"((?:[^"\\]|\\.)*)"?|([^;\s"]*))""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_DELIMITER_END = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\Z)")
+_DELIMITER_END = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 
 
 @dataclass(frozen=True, slots=True)

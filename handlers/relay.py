@@ -8,6 +8,7 @@ what became of the mail (RFC 5321 section 4.2.5), and without one nobody knows.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import ssl
@@ -25,6 +26,7 @@ from smtpd.errors import Permanent, Temporary, Uncertain
 
 IMPLICIT_TLS_PORT = 465  # RFC 8314 section 3.3
 IDLE_S = 60.0  # a kept connection is closed after it; most relays wait for minutes
+QUIT_S = 2.0
 RESET_S = 5.0  # a kept connection that takes longer to answer is given up
 REPLY_MAX = 300  # characters of the relay's words that are kept
 
@@ -102,10 +104,11 @@ class SmtpRelay:
     async def close(self) -> None:
         """Close the idle connections now, and each busy one when its hand-over ends."""
         self._closed = True
-        for smtp in list(self._idle):
-            self._idle[smtp].cancel()
-            self._retire(smtp)
-        await asyncio.sleep(0)  # the transports close in the loop's next round
+        idle, self._idle = self._idle, {}
+        for ends in idle.values():
+            ends.cancel()
+        await asyncio.gather(*map(_quit, idle))
+        await asyncio.sleep(0)  # dropped transports are gone after the loop's next round
 
     async def _hand_over(self, outgoing: Outgoing, transfer: _Transfer) -> str:
         smtp = await self._ready()
@@ -257,6 +260,14 @@ async def _still_answers(smtp: SMTP) -> bool:
         raise
     _drop(smtp)
     return False
+
+
+async def _quit(smtp: SMTP) -> None:
+    with contextlib.suppress(OSError, SMTPException):
+        async with asyncio.timeout(QUIT_S):
+            await smtp.execute_command(b"QUIT")
+    # A polite close would wait for the relay's end of TLS, and leave the socket till then.
+    _drop(smtp)
 
 
 def _drop(smtp: SMTP) -> None:

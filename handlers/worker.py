@@ -27,6 +27,7 @@ from smtpd.events import Event, log
 # So many processes died while they held one mail: it is most likely the mail.
 _DEATHS_MAX = 5
 _AWAY_S = 1.0
+_CLOSING_S = 5.0  # for writing, at the very end, that work was not finished
 _LOOK_AHEAD = 50
 _TRACEBACK_MAX = 8000  # characters kept for a person; the end says most
 
@@ -43,6 +44,8 @@ class Claims(Protocol):
     async def hand_back(
         self, claim: Claim, *, not_before: datetime, because: str, counts: bool, certain: bool
     ) -> None: ...
+
+    async def release(self, email_id: str) -> None: ...
 
     async def waiting(self, limit: int) -> list[str]: ...
 
@@ -64,6 +67,7 @@ class Worker:
         self._stopping = False
         self._idle: set[asyncio.Task[None]] = set()
         self._serving: set[asyncio.Task[None]] = set()
+        self._in_hand: set[str] = set()
 
     async def run(self) -> None:
         """Serve until `stop`."""
@@ -90,6 +94,8 @@ class Worker:
             _, late = await asyncio.wait(working, timeout=self._settings.drain_timeout)
             for task in late:
                 task.cancel()
+            if late:  # they hand back what they have
+                await asyncio.wait(late, timeout=_CLOSING_S)
 
     async def _serve(self) -> None:
         while not self._stopping:
@@ -124,11 +130,14 @@ class Worker:
 
     async def _work(self, email_id: str) -> None:
         """One attempt at one mail, whatever happens to it."""
+        if email_id in self._in_hand:  # a second hint of what another worker here has
+            return
+        self._in_hand.add(email_id)
         state = ""
         due: datetime | None = None
         urgent = False
         try:
-            claim = await self._claims.claim(email_id)
+            claim = await self._claim(email_id)
             if isinstance(claim, Later):
                 due = claim.due
             elif claim is not None:
@@ -137,9 +146,20 @@ class Worker:
         except Temporary as error:
             # The database is away; the sweeper finds the mail when it is back.
             log(Event.AWAY, neighbour="database", ticket=email_id, because=error.because)
+        finally:
+            self._in_hand.discard(email_id)
         await self._line.done(email_id, state)
         if due is not None:
             await self._line.put(Ticket(id=email_id, owed=True, urgent=urgent), due=due)
+
+    async def _claim(self, email_id: str) -> Claim | Later | None:
+        """The claim. Where nobody knows whether it was written, it is undone."""
+        try:
+            return await self._claims.claim(email_id)
+        except Temporary:
+            # A commit may have reached the database though its reply did not reach us.
+            await self._claims.release(email_id)
+            raise
 
     async def _attempt(self, claim: Claim) -> tuple[str, datetime | None]:
         """The state the mail ended in, or when it is due again."""
@@ -153,8 +173,9 @@ class Worker:
             return "", None
         except asyncio.CancelledError:
             # Should this fail too, the mail is taken over like a dead worker's.
-            with suppress(Trouble):
-                await asyncio.shield(self._hand_back(claim, _CLOSING, "the house is closing"))
+            with suppress(Trouble, TimeoutError):
+                async with asyncio.timeout(_CLOSING_S):
+                    await asyncio.shield(self._hand_back(claim, _CLOSING, "the house is closing"))
             raise
         except Exception as error:  # noqa: BLE001 (the worker loop: see the module's docstring)
             return await self._fail(claim, error)

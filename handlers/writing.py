@@ -288,7 +288,7 @@ def _without_prefixes(text: str) -> str:
 
 def _mailbox(name: str, address: str) -> Iterable[str]:
     """The words of one mailbox (RFC 5322 section 3.4)."""
-    shown = one_line(name, NAME_MAX + 1)
+    shown = one_line(name, NAME_MAX + 2)  # a cut after a space loses the space too
     # A name with an address in it would show another sender than the one it has.
     if not shown or len(shown) > NAME_MAX or "@" in shown:
         return (address,)

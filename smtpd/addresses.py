@@ -17,7 +17,7 @@ NAME_MAX = 200  # characters of a display name that are kept
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
-      | "(?P<quoted>(?:[^"\\]+|\\.)*+)(?P<closed>"?)
+      | "(?P<quoted>(?:[^"\\]|\\.)*)(?P<closed>"?)
       | (?P<special>[()<>,;:])
       | (?P<atom>\[[^][\\ ]*\]|[^ \t\r\n"()<>,;:[]+|\[)""",
     re.VERBOSE | re.DOTALL,

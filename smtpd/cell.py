@@ -13,6 +13,7 @@ this process dies. Neighbour: smtpd/inmate.py, the inside.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pickle
 import sys
@@ -75,7 +76,7 @@ class Cell:
     async def stop(self) -> None:
         """End every process; a job that still runs gets Runaway."""
         for child in self._children:
-            await child.end()
+            await child.stop()
 
 
 class _Child:
@@ -85,7 +86,9 @@ class _Child:
         self._memory_bytes = memory_bytes
         self._preload = preload
         self._process: Process | None = None
+        self._killed: Process | None = None
         self._jobs = 0
+        self._stopped = False
 
     async def ready(self) -> Process:
         """The process, started first where there is none."""
@@ -100,11 +103,15 @@ class _Child:
         well = False
         try:
             async with asyncio.timeout(timeout_s):
-                status, answer = await _exchange(process, request)
+                # It may have died while it was idle, and nobody told us yet.
+                if not await _taken(process, request):
+                    process = await self._begin()
+                    await _taken(process, request)
+                status, answer = await _answer(process)
             if status == inmate.NO_MEMORY:
                 raise Runaway(f"it needed more than {self._memory_bytes} bytes of memory")
             self._jobs += 1
-            well = self._jobs < JOBS_PER_PROCESS
+            well = status == inmate.DONE and self._jobs < JOBS_PER_PROCESS
         except TimeoutError:
             raise Runaway(f"it took longer than {timeout_s:g} seconds") from None
         except (EOFError, ConnectionError):
@@ -114,14 +121,27 @@ class _Child:
                 self._kill()
         return status, answer
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
+        """End the process, and start no other."""
+        self._stopped = True
+        await self._end()
+
+    async def _end(self) -> None:
         """Kill the process and wait until the kernel took it away."""
-        if process := self._process:
-            self._kill()
+        self._kill()
+        process, self._killed = self._killed, None
+        if process and process.stdin:
             async with asyncio.timeout(STOP_S):
                 await process.wait()
+                process.stdin.close()
+                # What broke the pipe is known; unasked, the loop would log it.
+                with contextlib.suppress(OSError):
+                    await process.stdin.wait_closed()
 
     async def _begin(self) -> Process:
+        if self._stopped:
+            raise Runaway("the cell was stopped")
+        await self._end()  # the former gives its memory back first
         self._jobs = 0
         well = False
         try:
@@ -152,16 +172,22 @@ class _Child:
 
     def _kill(self) -> None:
         process, self._process = self._process, None
+        if process:
+            self._killed = process
         if process and process.returncode is None:
             process.kill()
 
 
-async def _exchange(process: Process, request: bytes) -> tuple[bytes, bytes]:
+async def _taken(process: Process, request: bytes) -> bool:
+    """Whether the process has the request, and begins with it."""
     stdin = process.stdin
     assert stdin is not None  # noqa: S101 (it is a pipe)
-    stdin.write(len(request).to_bytes(inmate.LENGTH_BYTES, "big") + request)
-    await stdin.drain()
-    return await _answer(process)
+    try:
+        stdin.write(len(request).to_bytes(inmate.LENGTH_BYTES, "big") + request)
+        await stdin.drain()
+        return await _stdout(process).readexactly(1) == inmate.TAKEN
+    except (EOFError, ConnectionError):
+        return False
 
 
 async def _answer(process: Process) -> tuple[bytes, bytes]:

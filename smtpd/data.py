@@ -116,6 +116,8 @@ class Intake:
     async def _more(self, deadline: float) -> None:
         if self._ended:
             raise HungUp
+        if self._loop.time() >= deadline:  # even where more input comes without a pause
+            raise TimeoutError
         if self._paused and self._transport and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()

@@ -2,7 +2,10 @@
 
 Started by path, with an empty environment; talks through its standard input and output:
 
-    length (8 bytes) + pickled (function, arguments)  ▶  length + status byte + pickled result
+    length (8 bytes) + pickled (function, arguments)  ▶  TAKEN
+                                                      ▶  length + status byte + pickled result
+
+After a job that raised, this process ends: nobody knows what the job left half done.
 """
 
 from __future__ import annotations
@@ -14,33 +17,46 @@ import pickle
 import resource
 import signal
 import sys
+from types import TracebackType
 from typing import BinaryIO
 
 LENGTH_BYTES = 8
-DONE, RAISED, NO_MEMORY = b"=", b"!", b"M"
+TAKEN = b"+"
+DONE, RAISED, NO_MEMORY = b"=", b"!", b"M"  # status bytes
 
 _PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when its parent dies
+_NO_MEMORY_ANSWER = (1).to_bytes(LENGTH_BYTES, "big") + NO_MEMORY
 
 
 def main(parent: str, memory_bytes: str, path: str, *modules: str) -> None:
-    """Serve jobs until the parent closes the pipe, or dies."""
+    """Serve jobs until the parent closes the pipe, or dies, or a job raises."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when we end
     _die_with(int(parent))
     sys.path[:] = path.split(os.pathsep)
     requests, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
     # Whatever a library prints must not become part of an answer.
     os.dup2(2, 1)
-    try:
-        for module in modules:
-            importlib.import_module(module)
-    except Exception as error:  # noqa: BLE001 (handed on: Cell.start raises it)
-        _send(answers, RAISED, error)
-        return
+
+    def tell(_kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+        if isinstance(error, MemoryError):
+            answers.write(_NO_MEMORY_ANSWER)
+            answers.flush()
+        else:
+            _send(answers, RAISED, error)
+
+    sys.excepthook = tell
+    for module in modules:
+        importlib.import_module(module)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     _send(answers, DONE, None)
     while head := requests.read(LENGTH_BYTES):
-        _work(requests.read(int.from_bytes(head, "big")), answers)
+        request = requests.read(int.from_bytes(head, "big"))
+        answers.write(TAKEN)
+        answers.flush()
+        # Our own parent wrote it.
+        function, arguments = pickle.loads(request)  # noqa: S301
+        _send(answers, DONE, function(*arguments))
 
 
 def _die_with(parent: int) -> None:
@@ -48,22 +64,6 @@ def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before we asked to be told
         os._exit(0)
-
-
-def _work(request: bytes, answers: BinaryIO) -> None:
-    try:
-        # Our own parent wrote it.
-        function, arguments = pickle.loads(request)  # noqa: S301
-        result = function(*arguments)
-    except MemoryError:
-        # What a job left behind may be anywhere now: this process ends.
-        answers.write((1).to_bytes(LENGTH_BYTES, "big") + NO_MEMORY)
-        answers.flush()
-        os._exit(1)
-    except Exception as error:  # noqa: BLE001 (handed on to the caller, who judges it)
-        _send(answers, RAISED, error)
-    else:
-        _send(answers, DONE, result)
 
 
 def _send(answers: BinaryIO, status: bytes, value: object) -> None:

@@ -83,6 +83,10 @@ class Connections:
     def leave(self) -> None:
         self.open -= 1
 
+    def close(self) -> None:
+        """Admit nobody any more."""
+        self._most = 0
+
 
 class ByteBudget:
     """The bytes of all unfinished messages together, shared by every session."""

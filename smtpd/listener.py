@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from config.settings import DoorSettings
 from smtpd.conversation import Conversation
@@ -19,7 +18,7 @@ from smtpd.limits import ByteBudget, Connections, Patience
 from smtpd.mail import Arrival
 from smtpd.policy import RecipientClass
 from smtpd.replies import Reply
-from smtpd.session import Door, Session
+from smtpd.session import Door
 
 # After the drain a connection is cut; what its tasks still do then takes no time.
 CUT_S = 5.0
@@ -94,22 +93,18 @@ class Listener:
         if self._server is None:
             return
         self._server.close()
-        sessions = set(self._door.sessions)
-        for session in sessions:
+        self._door.connections.close()
+        for session in set(self._door.sessions):
             session.leave()
-        await _finish(self._running(sessions), drain_s)
-        for session in sessions:
+        await self._finish(within_s=drain_s)
+        for session in set(self._door.sessions):
             session.abort()
-        for task in self._running(sessions):
+        for task in set(self._door.receiving):
             task.cancel()
-        await _finish(self._running(sessions), CUT_S)
+        await self._finish(within_s=CUT_S)
         self._server = None
 
-    def _running(self, sessions: Iterable[Session]) -> set[asyncio.Task[Any]]:
-        tasks = {session.task for session in sessions if session.task} | self._door.receiving
-        return {task for task in tasks if not task.done()}
-
-
-async def _finish(tasks: set[asyncio.Task[Any]], within_s: float) -> None:
-    if tasks:
-        await asyncio.wait(tasks, timeout=within_s)
+    async def _finish(self, within_s: float) -> None:
+        sessions = {session.task for session in self._door.sessions if session.task}
+        if tasks := sessions | self._door.receiving:
+            await asyncio.wait(tasks, timeout=within_s)

@@ -28,6 +28,9 @@ from smtpd.replies import Reply
 # Above this a peer that does not read our replies is waited for, with a deadline.
 UNSENT_MAX_BYTES = 16384
 
+# How long a peer that is cut off has to read why.
+LAST_WORD_S = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
@@ -132,31 +135,47 @@ class Session(SMTP):
 
     async def _handle_client(self) -> None:
         try:
-            going_on = await self._greet()
-            while going_on:
-                going_on = await self._exchange()
-        except HungUp:
+            last_word = await self._greet()
+            while last_word is None:
+                last_word = await self._exchange()
+            if last_word is not replies.GOODBYE and not self._leaving:
+                await self._let_it_be_read()
+        except (HungUp, TimeoutError):
             pass
         finally:
             self._writer.close()
 
-    async def _greet(self) -> bool:
+    async def _let_it_be_read(self) -> None:
+        """Drop what still comes. Raises HungUp or TimeoutError, whichever is first.
+
+        To close with input unread is to reset the connection, and TCP then takes our
+        last word from the peer before it could read it.
+        """
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+            deadline = self.loop.time() + LAST_WORD_S
+            while True:
+                await self.intake.block(deadline)
+
+    async def _greet(self) -> Reply | None:
+        """Speak first; a reply means that it was the last word, too."""
         # Once around the loop, so that what came before the banner has been read.
         await asyncio.sleep(0)
         if self.intake.waiting_bytes:
             await self.say(replies.IMPROPER_PIPELINING)
-            return False
+            return replies.IMPROPER_PIPELINING
         await self.send(f"220 {self.door.hostname} ESMTP\r\n")
-        return True
+        return None
 
-    async def _exchange(self) -> bool:
-        """Hear one command and answer it; False when that was the last word."""
+    async def _exchange(self) -> Reply | None:
+        """Hear one command and answer it; a reply means that it was the last word."""
         reply = await self._answer()
         if reply is None:
-            return True
+            return None
         reply = self.conduct.answered(reply)
         await self.say(reply)
-        return reply.code not in (221, 421) and reply is not replies.IMPROPER_PIPELINING
+        is_last = reply.code in (221, 421) or reply is replies.IMPROPER_PIPELINING
+        return reply if is_last else None
 
     async def _answer(self) -> Reply | None:
         if self._leaving:

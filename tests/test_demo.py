@@ -10,9 +10,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from config.demo.checking import is_signed
+from config.demo.stage import as_dns_gives_it
+from handlers.signing import Signer, new_key, public_record
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT_S = 60  # of a whole demonstration on a busy machine; usually it takes a few seconds
@@ -104,6 +112,17 @@ def test_the_demo_fails_with_a_sentence_when_no_answer_comes(tmp_path: Path) -> 
     assert code == 1
     assert "The demonstration failed: no reply came within 1 seconds." in told
     assert re.search(r"s +claimed ", told)  # and how far it got
+
+
+def test_a_reply_that_was_changed_on_its_way_is_no_longer_signed() -> None:
+    key = load_pem_private_key(new_key(), password=None)
+    assert isinstance(key, RSAPrivateKey)
+    record = as_dns_gives_it(public_record(key))
+    raw = b"From: ai@cryptomaltese.com\r\nTo: you@example.com\r\n\r\nBonjour\r\n"
+    signed = Signer("cryptomaltese.com", "default", key).sign(raw, datetime.now(UTC))
+    assert is_signed(signed, record)
+    assert not is_signed(signed.replace(b"Bonjour", b"Bonsoir"), record)
+    assert not is_signed(raw, record)
 
 
 @contextmanager

@@ -18,8 +18,16 @@ PAGES = sorted(
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# Made at run time or by the administrator.
-MADE_LATER = {".env", "dkim/default.pem", "demo-out/", "email_data/", "logs/", "ID.eml"}
+# Made at run time or by the administrator; and what dkim/README.md says must never be there.
+NOT_HERE = {
+    "__init__.py",
+    ".env",
+    "dkim/default.pem",
+    "demo-out/",
+    "email_data/",
+    "logs/",
+    "ID.eml",
+}
 # Words in code quotes that have a slash or an ending and are no paths.
 _PATH = re.compile(r"`([\w.*-]+(?:/[\w.*-]+)*/?)`")
 _ENDING = re.compile(r"\.(?:py|md|txt|toml|yml|lock|eml|j2|example|pem)$")
@@ -35,16 +43,13 @@ def named_paths(page: Path) -> set[str]:
     return {
         name
         for name in _PATH.findall(text)
-        if (name.endswith("/") or _ENDING.search(name)) and name not in MADE_LATER
+        if (name.endswith("/") or _ENDING.search(name)) and name not in NOT_HERE
     }
 
 
 def exists(name: str, page: Path) -> bool:
-    """Whether the name is a path from the root, from the page, or a pattern that finds one."""
-    return any(
-        (base / name).exists() or ("*" in name and any(base.glob(name)))
-        for base in (ROOT, page.parent)
-    )
+    """Whether the name is a path, or a pattern that finds one, from the root or below the page."""
+    return (ROOT / name).exists() or any(ROOT.glob(name)) or any(page.parent.rglob(name))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=id_of)

@@ -1,4 +1,4 @@
-"""The header scanner, its facts, and the address reader below them."""
+"""The header scanner, and the facts it finds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpd.addresses import mailboxes, normal
-from smtpd.decoding import clean, decode, decode_words, one_line
+from smtpd.addresses import normal
 from smtpd.headers import FIELDS_MAX, PARSED_BYTES, Facts, HeadersTooLarge, facts, scan
 from smtpd.robots import answers_no_one, own_loop
 from tests.material import FOLDER
@@ -127,60 +126,6 @@ def test_a_thousand_from_fields_are_not_each_parsed() -> None:
     found = facts_of("\n".join(['From: "' + '"' * 240] * 1000))
     assert process_time() - start < 1
     assert found.author == ""
-
-
-# Addresses
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Joe <joe@x.example>", [("Joe", "joe@x.example")]),
-        ("joe@X.Example (Joe)", [("Joe", "joe@x.example")]),
-        ('"Doe, Joe" <joe@x.example>', [("Doe, Joe", "joe@x.example")]),
-        ("a@x.example, b@y.example", [("", "a@x.example"), ("", "b@y.example")]),
-        ("friends: a@x.example, b@y.example;", [("", "a@x.example"), ("", "b@y.example")]),
-        ("undisclosed-recipients:;", []),
-        ('"a b"@x.example', [("", '"a b"@x.example')]),
-        ('"ab"@x.example', [("", "ab@x.example")]),
-        ("=?utf-8?q?J=C3=B6?= <j@x.example>", [("Jö", "j@x.example")]),
-        ("a@x.example <b@y.example>", [("a@x.example", "b@y.example")]),
-        ("joe@x.example, ", [("", "joe@x.example")]),
-        ("(a(b)) joe@x.example", [("a(b)", "joe@x.example")]),
-    ],
-)
-def test_addresses_are_read(text: str, expected: list[tuple[str, str]]) -> None:
-    assert [(box.name, box.address) for box in mailboxes(text)] == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<a@x.example> <b@y.example>",
-        "Joe <joe@x.example> and more",
-        "Joe <joe@x.example",
-        '"open <joe@x.example>',
-        "(open joe@x.example",
-        "joe smith@x.example",
-        "joe@x..example",
-        "joe@x.example.",
-        "joe@[192.0.2.1]",
-        "joe@bücher.example",
-        "jö@x.example",
-        '"joe@evil.example"@x.example',
-        "a@x.example: b@y.example",
-        "joe@x.example\x00",
-        "joe",
-        f"{'j' * 65}@x.example",
-        f"joe@{'x.' * 130}example",
-    ],
-)
-def test_what_cannot_be_read_for_certain_is_no_address(text: str) -> None:
-    assert [box.address for box in mailboxes(text)] == [""]
-
-
-def test_the_number_of_addresses_is_bounded() -> None:
-    assert len(mailboxes("a@x.example," * 5000, most=100)) == 100
 
 
 # The facts
@@ -346,48 +291,6 @@ def test_our_own_marks_tell_our_own_mail(section: str, loops: bool) -> None:
 )
 def test_addresses_that_nobody_reads_are_known(address: str, robot: bool) -> None:
     assert answers_no_one(address) is robot
-
-
-# Text
-
-
-@pytest.mark.parametrize(
-    ("data", "charset", "expected"),
-    [
-        (b"caf\xc3\xa9", "", "café"),
-        (b"caf\xe9", "", "café"),
-        (b"caf\xe9", "us-ascii", "café"),
-        (b"\x93quoted\x94", "iso-8859-1", "\u201cquoted\u201d"),
-        (b"caf\xe9", "no-such-charset", "café"),
-        (b"\xb0\xa1", "ks_c_5601-1987", "가"),
-        (b'\x1b$B$"\x1b(B', "iso-2022-jp", "あ"),
-        (b"abc", "zip", "abc"),
-        (b"abc", "../../etc", "abc"),
-    ],
-)
-def test_bytes_become_text_whatever_their_label(data: bytes, charset: str, expected: str) -> None:
-    assert decode(data, charset) == expected
-
-
-@given(
-    st.binary(max_size=200), st.sampled_from(["utf-8", "utf-7", "utf-16", "hz", "gb2312", "x", ""])
-)
-def test_decoding_never_raises_and_clean_text_can_be_stored(data: bytes, charset: str) -> None:
-    text = clean(decode(data, charset))
-    assert "\x00" not in text
-    text.encode("utf-8")
-
-
-@given(st.text(max_size=200))
-def test_a_line_is_one_line(text: str) -> None:
-    line = one_line(decode_words(text), 50)
-    assert len(line) <= 50
-    assert len(line.splitlines()) <= 1
-
-
-def test_hidden_alphabets_are_removed() -> None:
-    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
-    assert clean(f"He\u200bllo{hidden}\u202e \U000e0100x") == "Hello x"
 
 
 @pytest.mark.material

@@ -118,6 +118,8 @@ def test_aiosmtpd_is_known_in_two_places() -> None:
 
 
 def catches_everything(handler: ast.ExceptHandler) -> bool:
+    if isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None:
+        return False  # it tidies up and lets go
     if handler.type is None:
         return True
     named = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

@@ -112,6 +112,11 @@ def test_nothing_hostile_survives_as_markup(hostile: str) -> None:
         assert href.startswith(("https://", "http://", "mailto:"))
 
 
+def test_tags_of_the_model_s_own_are_shown_not_obeyed() -> None:
+    assert to_html("a <b>x</b>") == "<p>a &lt;b&gt;x&lt;/b&gt;</p>\n"
+    assert to_text("a <b>x</b>") == "a <b>x</b>"
+
+
 def test_a_picture_leaves_the_words_that_describe_it() -> None:
     html, text = both("Voyez ![le plan](https://evil.example/x.png).")
     assert html == "<p>Voyez le plan.</p>\n"

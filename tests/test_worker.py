@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, make_url, text
 
 from config.settings import WorkerSettings
 from handlers.letter import Claim, Ending, State, Ticket
@@ -19,6 +19,7 @@ from handlers.line import Line
 from handlers.queue.contract import QueueAway
 from handlers.queue.memory import MemoryQueue
 from handlers.store.store import SqlStore
+from handlers.store.writer import Result, Writer
 from handlers.worker import Worker
 from smtpd.cell import Cell
 from smtpd.errors import Permanent, Postponed, Temporary
@@ -320,3 +321,71 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_worker(world: World
     await worker.stop()
     await running
     assert {debt.ticket.id for debt in await world.store.unclaimed(lost)} == set(lost)
+
+
+async def test_a_claim_whose_commit_got_no_reply_is_undone(world: World) -> None:
+    """Otherwise a living worker would hold the mail for ever, and do nothing."""
+    lost = await world.mail()
+    claim = world.store.claim
+
+    class LosesTheReply:
+        def __getattr__(self, name: str) -> object:
+            return getattr(world.store, name)
+
+        async def claim(self, email_id: str) -> object:
+            claimed = await claim(email_id)
+            if email_id == lost and isinstance(claimed, Claim) and claimed.number == 1:
+                raise Temporary("the connection broke at COMMIT")
+            return claimed
+
+    answer = await world.closing()
+    one = WorkerSettings.model_validate({"worker_concurrency": 1})
+    worker = Worker(answer, LosesTheReply(), world.line, one)  # type: ignore[arg-type]
+    running = asyncio.create_task(worker.run())
+    await world.until(await world.mail(), "answered")
+    assert await world.store.unclaimed([lost])
+    await world.line.put(Ticket(id=lost, owed=True))
+    await world.until(lost, "answered")
+    await worker.stop()
+    await running
+    assert (await world.state(lost))[1] == 1
+
+
+class Unwilling(Writer):
+    """A database that is away for the next so many writes."""
+
+    away_for = 0
+
+    async def write(self, item: Callable[[Connection], Result]) -> Result:
+        if self.away_for > 0:
+            self.away_for -= 1
+            raise Temporary("no database")
+        return await super().write(item)
+
+
+async def test_a_database_away_while_work_ends_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_store.Writer", Unwilling)
+    monkeypatch.setattr("handlers.store.store._AGAIN_S", 0.01)
+    async with opened(make_url(f"sqlite+aiosqlite:///{tmp_path}/mail.sqlite3")) as store:
+        world = World(store)
+        writer = store._writer
+        assert isinstance(writer, Unwilling)
+        failed = await world.mail()
+        sent = []
+
+        async def answer(claim: Claim) -> Ending:
+            writer.away_for = 3
+            if claim.id == failed:
+                raise Temporary("the AI core is away")
+            sent.append(claim.id)
+            await store.close(claim, ANSWERED)
+            return ANSWERED
+
+        async with world.working(answer, worker_concurrency=1):
+            await world.until_handed_back(failed)
+            answered = await world.mail()
+            await world.until(answered, "answered")
+    # What the relay took was not sent again for want of a database to note it in.
+    assert sent == [answered]

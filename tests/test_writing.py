@@ -37,42 +37,6 @@ LETTERHEAD = Letterhead(
 )
 FRAME = Frame(writing.TEMPLATES / "fr")
 
-# The specification's template, word for word.
-SPECIFIED = """\
-<!-- Standard Response Template -->
-<!DOCTYPE html>
-<html>
-<head>
-    <meta charset="UTF-8">
-    <title>AI Assistant Response</title>
-</head>
-<body>
-    <div style="font-family: Arial, sans-serif; max-width: 600px; margin: 0 auto;">
-        <div style="background-color: #f8f9fa; padding: 20px; border-radius: 5px;">
-            <h2 style="color: #333;">Assistant IA Code du Travail</h2>
-        </div>
-
-        <div style="padding: 20px;">
-            <p>Bonjour,</p>
-
-            <div style="background-color: #f8f9fa; padding: 15px; border-left: 4px solid #007bff; \
-margin: 20px 0;">
-                {{ ai_response }}
-            </div>
-
-            <p>Cordialement,<br>
-            <strong>Assistant IA Code du Travail</strong><br>
-            ColonyLab</p>
-        </div>
-
-        <div style="background-color: #f8f9fa; padding: 15px; border-radius: 5px; \
-font-size: 12px; color: #666;">
-            <p><strong>Disclaimer :</strong> Cette réponse est fournie à titre informatif \
-uniquement.
-            Pour des conseils juridiques précis et personnalisés, consultez un avocat spécialisé \
-en droit du travail.</p>
-"""
-
 
 def compose(
     letter: Letter | None = None,
@@ -140,7 +104,8 @@ def test_html_and_text_say_the_same_and_name_the_machine_that_wrote_them() -> No
 
 def test_the_default_template_is_the_specified_one_with_lines_added() -> None:
     template = (writing.TEMPLATES / "fr" / "reply.html.j2").read_text()
-    assert template.startswith(SPECIFIED)
+    specified = (Path(__file__).parent / "replies" / "specified.html").read_text()
+    assert template.startswith(specified)
     assert template.endswith("    </div>\n</body>\n</html>\n")
 
 
@@ -189,6 +154,7 @@ def test_a_stranger_s_words_are_no_markup_and_no_template() -> None:
         ("", "Re: Vos droits", "Re: Vos droits"),
         ("Re:", "", "Re:"),
         ("", "", "Re:"),
+        ("=?utf-8?q?=41?= x", "", "Re: =?utf-8?q?=41?= x"),
         ("x" * 5000, "", "Re: " + "x" * 200),
     ],
 )
@@ -351,9 +317,13 @@ def test_whatever_strangers_write_the_reply_has_its_fields_and_no_other(
 
 
 @given(_hostile)
+@example("=?utf-8?q?=41?=")
+@example('A "quoted" \\ name')
+@example("Renard, Camille")
+@example("x" * writing.NAME_MAX + " y")
 def test_every_name_is_shown_as_it_was_or_not_at_all(name: str) -> None:
     wanted = one_line(name, 1000)
-    to = message_from_bytes(compose(a_letter(sender_name=name)))["To"]
+    to = message_from_bytes(compose(a_letter(sender_name=name)))["To"].replace("\r\n", "")
     # Read as RFC 2047 says; the newer reader shows the space between two encoded words.
     box = str(make_header(decode_header(to))).removesuffix("camille@client.example")
     if box:

@@ -129,7 +129,7 @@ def _arrived(arrival: Arrival) -> Moment:
 
 
 async def _exchange(teller: Teller, scene: Stage, ears: Ears, mail: EmailMessage) -> Exchange:
-    """Send the mail and wait for its reply. Tells how far it got and raises Disappointed without."""
+    """Send the mail and wait for its reply. Without one, tells how far it got: Disappointed."""
     sent_at = datetime.now(UTC)
     _, said = await aiosmtplib.send(
         mail, hostname="127.0.0.1", port=scene.smtp_port, start_tls=False, timeout=5

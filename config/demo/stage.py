@@ -64,7 +64,7 @@ async def stage(behaviour: Behaviour, *, port: int = 0) -> AsyncIterator[Stage]:
             smtp_port=port,
             core=core,
             sink=sink,
-            dkim_record=_as_dns_gives_it(public_record(load_key(key_file))),
+            dkim_record=as_dns_gives_it(public_record(load_key(key_file))),
         )
 
 
@@ -103,7 +103,7 @@ def _environment(
     }
 
 
-def _as_dns_gives_it(zone_text: str) -> str:
+def as_dns_gives_it(zone_text: str) -> str:
     """The TXT record's strings joined, from their form in a zone file."""
     return "".join(zone_text.split('"')[1::2])
 

@@ -42,10 +42,16 @@ class _Put:
 
 
 class RedisQueue:
-    """The contract's queue on a Redis server, or on a cluster under one hash tag."""
+    """The contract's queue on a Redis server, or on a cluster under one hash tag.
 
-    def __init__(self, url: str, history: int, cluster: bool = False) -> None:
+    Nothing is connected before the first call. The contract's haste is `put_within_s`.
+    """
+
+    def __init__(
+        self, url: str, history: int, cluster: bool = False, *, put_within_s: float = _PUT_WITHIN_S
+    ) -> None:
         self.epoch = ""
+        self._put_within_s = put_within_s
         self._history = history
         self._keys = Keys(cluster=cluster)
         self._connection = Connection(url, cluster=cluster)
@@ -79,7 +85,7 @@ class RedisQueue:
         if self._putter is None or self._putter.done():
             self._putter = asyncio.create_task(self._put_all(), name="redis put")
         try:
-            async with asyncio.timeout(_PUT_WITHIN_S):
+            async with asyncio.timeout(self._put_within_s):
                 return await queued
         except TimeoutError:
             # Nobody waits as long for the next ones. The step itself may still end well.

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
+    Update,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -25,11 +26,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from handlers.letter import OWED, Claim, State
+from handlers.letter import Claim, State
 from handlers.store.clock import database_now
-from handlers.store.models import EmailMessage, Heartbeat, Story
+from handlers.store.models import IS_OWED, MAIL, Heartbeat, Story
 from handlers.store.opening import insert_into
 from smtpd.errors import ClaimLost
 
@@ -41,10 +42,11 @@ _BUSY_S = 2.0
 
 # What a claim that ended without a word leaves behind: a send may have happened.
 _AFTER_DEATH: dict[str, Any] = {
-    "lost": EmailMessage.lost + 1,
-    "uncertain": EmailMessage.uncertain + case((EmailMessage.state == State.SENDING, 1), else_=0),
-    "state": case((EmailMessage.state == State.SENDING, State.WRITTEN), else_=EmailMessage.state),
+    "lost": MAIL.c.lost + 1,
+    "uncertain": MAIL.c.uncertain + case((MAIL.c.state == State.SENDING, 1), else_=0),
+    "state": case((MAIL.c.state == State.SENDING, State.WRITTEN), else_=MAIL.c.state),
 }
+_TELL = insert(Story)
 
 
 # One line of a mail's story: its id, when, the event, the sealed reason.
@@ -58,12 +60,49 @@ class Later:
     due: datetime
 
 
-def _living() -> Any:
-    return select(Heartbeat.worker).where(Heartbeat.seen_at > database_now() - TAKEOVER_S)
+_LIVING = select(Heartbeat.worker).where(Heartbeat.seen_at > database_now() - TAKEOVER_S)
+_UNHELD = or_(MAIL.c.worker.is_(None), MAIL.c.worker.not_in(_LIVING))
+_THIS = MAIL.c.id == bindparam("mail")
 
 
-def _unheld() -> ColumnElement[bool]:
-    return or_(EmailMessage.worker.is_(None), EmailMessage.worker.not_in(_living()))
+def _claim_statement() -> ReturningUpdate[Any]:
+    other = MAIL.alias()
+    same_thread_in_work = exists().where(
+        other.c.thread_id == MAIL.c.thread_id,
+        other.c.id != MAIL.c.id,
+        other.c.worker.is_not(None),
+    )
+    died = MAIL.c.worker.is_not(None)
+    return (
+        update(MAIL)
+        .where(_THIS, IS_OWED, _UNHELD, ~same_thread_in_work)
+        .where(or_(MAIL.c.not_before.is_(None), MAIL.c.not_before <= bindparam("now")))
+        .values(
+            claim=MAIL.c.claim + 1,
+            worker=bindparam("taker"),
+            attempts=MAIL.c.attempts + 1,
+            last_attempt=bindparam("now"),
+            **{
+                name: case((died, value), else_=MAIL.c[name])
+                for name, value in _AFTER_DEATH.items()
+            },
+        )
+        .returning(
+            MAIL.c.claim,
+            MAIL.c.person,
+            MAIL.c.attempts,
+            MAIL.c.uncertain,
+            MAIL.c.lost,
+            MAIL.c.urgent,
+            MAIL.c.received_date,
+        )
+    )
+
+
+_CLAIM = _claim_statement()
+_THREAD = select(MAIL.c.thread_id).where(_THIS).scalar_subquery()
+_LOCK_THREAD = select(func.pg_try_advisory_xact_lock(func.hashtextextended(_THREAD, 0)))
+_WHY_NOT = select(MAIL.c.not_before).where(_THIS, IS_OWED, _UNHELD)
 
 
 def claim(
@@ -72,39 +111,8 @@ def claim(
     """Take the mail for this worker. None: nothing is owed, or somebody living has it."""
     if not _lock_thread(connection, email_id):
         return Later(now + timedelta(seconds=_BUSY_S))
-    other = aliased(EmailMessage)
-    same_thread_in_work = exists().where(
-        other.thread_id == EmailMessage.thread_id,
-        other.id != EmailMessage.id,
-        other.worker.is_not(None),
-    )
-    died = EmailMessage.worker.is_not(None)
-    statement = (
-        update(EmailMessage)
-        .where(EmailMessage.id == email_id, EmailMessage.state.in_(OWED), _unheld())
-        .where(or_(EmailMessage.not_before.is_(None), EmailMessage.not_before <= now))
-        .where(~same_thread_in_work)
-        .values(
-            claim=EmailMessage.claim + 1,
-            worker=worker,
-            attempts=EmailMessage.attempts + 1,
-            last_attempt=now,
-            **{
-                name: case((died, value), else_=getattr(EmailMessage, name))
-                for name, value in _AFTER_DEATH.items()
-            },
-        )
-        .returning(
-            EmailMessage.claim,
-            EmailMessage.person,
-            EmailMessage.attempts,
-            EmailMessage.uncertain,
-            EmailMessage.lost,
-            EmailMessage.urgent,
-            EmailMessage.received_date,
-        )
-    )
-    row = connection.execute(statement).one_or_none()
+    named = {"mail": email_id, "taker": worker, "now": now}
+    row = connection.execute(_CLAIM, named).one_or_none()
     if row is None:
         return _why_not(connection, email_id, now)
     return Claim(
@@ -123,45 +131,47 @@ def _lock_thread(connection: Connection, email_id: str) -> bool:
     """Keep two processes from claiming two mails of one thread in the same moment."""
     if connection.dialect.name != "postgresql":
         return True  # SQLite has one writer
-    thread = select(EmailMessage.thread_id).where(EmailMessage.id == email_id).scalar_subquery()
-    lock = select(func.pg_try_advisory_xact_lock(func.hashtextextended(thread, 0)))
     # NULL, where the mail does not exist, locks nothing and harms nothing.
-    return connection.execute(lock).scalar_one() is not False
+    return connection.execute(_LOCK_THREAD, {"mail": email_id}).scalar_one() is not False
 
 
 def _why_not(connection: Connection, email_id: str, now: datetime) -> Later | None:
-    query = select(EmailMessage.not_before).where(
-        EmailMessage.id == email_id, EmailMessage.state.in_(OWED), _unheld()
-    )
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_WHY_NOT, {"mail": email_id}).one_or_none()
     if row is None:
         return None
     soon = now + timedelta(seconds=_BUSY_S)
     return Later(max(soon, row.not_before) if row.not_before else soon)
 
 
-def holding(claimed: Claim) -> ColumnElement[bool]:
-    """True for the row of this claim, as long as it is the newest."""
-    return and_(EmailMessage.id == claimed.id, EmailMessage.claim == claimed.number)
+# True for the row of a claim, as long as it is the newest; takes what named() gives.
+HOLDING = and_(_THIS, MAIL.c.claim == bindparam("number"))
+# What is set comes with the parameters, by the columns' names.
+ADVANCE = update(MAIL).where(HOLDING)
+_LET_GO = ADVANCE.values(worker=None, claim=MAIL.c.claim + 1)
+_SEND = ADVANCE.where(MAIL.c.state == State.WRITTEN).values(state=State.SENDING.value)
+
+
+def named(claimed: Claim) -> dict[str, Any]:
+    """The parameters of HOLDING for this claim."""
+    return {"mail": claimed.id, "number": claimed.number}
 
 
 def advance(
-    connection: Connection, claimed: Claim, *where: ColumnElement[bool], **values: Any
+    connection: Connection, claimed: Claim, statement: Update = ADVANCE, **values: Any
 ) -> None:
     """Change the claimed row. Raises ClaimLost when it is no longer ours, or not so."""
-    statement = update(EmailMessage).where(holding(claimed), *where).values(**values)
-    if connection.execute(statement).rowcount != 1:
+    if connection.execute(statement, {**named(claimed), **values}).rowcount != 1:
         raise ClaimLost("another worker took the mail over")
 
 
 def let_go(connection: Connection, claimed: Claim, **values: Any) -> None:
     """The last step of a claim: change the row and void the claim."""
-    advance(connection, claimed, worker=None, claim=EmailMessage.claim + 1, **values)
+    advance(connection, claimed, _LET_GO, **values)
 
 
 def begin_sending(connection: Connection, claimed: Claim) -> None:
     """Commit that DATA may begin: the compare-and-set that makes one answer of one mail."""
-    advance(connection, claimed, EmailMessage.state == State.WRITTEN, state=State.SENDING.value)
+    advance(connection, claimed, _SEND)
 
 
 def hand_back(
@@ -177,21 +187,38 @@ def hand_back(
     Unless it is `certain` that the relay has not taken the reply, a send that had
     begun counts as one whose outcome nobody knows.
     """
-    let_go(
-        connection,
-        claimed,
+    statement = _LET_GO.values(
         epoch=None,
         not_before=not_before,
         state=_AFTER_DEATH["state"],
-        attempts=EmailMessage.attempts - (0 if counts else 1),
-        uncertain=EmailMessage.uncertain if certain else _AFTER_DEATH["uncertain"],
+        attempts=MAIL.c.attempts - (0 if counts else 1),
+        uncertain=MAIL.c.uncertain if certain else _AFTER_DEATH["uncertain"],
     )
+    advance(connection, claimed, statement)
+
+
+def release(email_id: str, worker: str) -> Callable[[Connection], None]:
+    """The write that undoes this worker's claim of a mail, should there be one."""
+
+    def write(connection: Connection) -> None:
+        connection.execute(
+            update(MAIL)
+            .where(MAIL.c.id == email_id, MAIL.c.worker == worker)
+            .values(
+                worker=None,
+                epoch=None,
+                claim=MAIL.c.claim + 1,
+                attempts=MAIL.c.attempts - 1,
+            )
+        )
+
+    return write
 
 
 def tell(connection: Connection, lines: Sequence[Line]) -> None:
     """Add lines to the stories of mails."""
     connection.execute(
-        insert(Story),
+        _TELL,
         [
             {"email_id": email_id, "at": at, "event": event, "because": because}
             for email_id, at, event, because in lines
@@ -221,9 +248,9 @@ def release_installation(installation: str) -> Callable[[Connection], int]:
 
     def write(connection: Connection) -> int:
         freed = connection.execute(
-            update(EmailMessage)
-            .where(EmailMessage.worker.startswith(f"{installation}:"))
-            .values(worker=None, epoch=None, claim=EmailMessage.claim + 1, **_AFTER_DEATH)
+            update(MAIL)
+            .where(MAIL.c.worker.startswith(f"{installation}:"))
+            .values(worker=None, epoch=None, claim=MAIL.c.claim + 1, **_AFTER_DEATH)
         )
         connection.execute(delete(Heartbeat).where(Heartbeat.worker.startswith(f"{installation}:")))
         return freed.rowcount

@@ -7,8 +7,20 @@ readable only with the key of the person the mail concerns.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import cast
 
-from sqlalchemy import Double, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    literal_column,
+    text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
@@ -204,3 +216,14 @@ class Story(Base):
     at: Mapped[datetime] = mapped_column(Instant)
     event: Mapped[str] = mapped_column(String(16))
     because: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+# What the store's statements are made of. They are made once, when their module is loaded:
+# building one anew costs several times what running it does.
+MAIL = cast(Table, EmailMessage.__table__)
+USER = cast(Table, User.__table__)
+RATE = cast(Table, Rate.__table__)
+
+# Spelled with its words in it, as in the partial indexes: of a parameter the planner
+# cannot know that it is one of them.
+IS_OWED: ColumnElement[bool] = MAIL.c.state.in_([literal_column(f"'{state}'") for state in OWED])

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, event, select, text
+from sqlalchemy import URL, Connection, Dialect, create_engine, event, select, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from handlers.store.models import HouseKey
 from handlers.store.sealing import KEY_BYTES, Seal, derived
-from smtpd.errors import Permanent
+from handlers.store.transacting import IN_THREAD
+from handlers.store.writer import DRIVER_ERRORS
+from smtpd.errors import Permanent, Temporary
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any constant will do, as long as every process of this house uses the same one.
 _MIGRATION_LOCK = 0x416E737765724D58
+_REACHED_WITHIN_S = 20.0
+# So long a connection rests before it is tried again.
+_RESTED_S = 1.0
+_RESTING_SINCE = "resting since"
 _DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 
 
@@ -40,12 +52,39 @@ def insert_into(connection: Connection) -> Any:  # the two dialects share no bas
 
 def engine_for(url: URL, connect_args: Mapping[str, Any]) -> AsyncEngine:
     """An engine whose transactions are durable when committed."""
-    # pre-ping: a restarted PostgreSQL costs one query, not one failed mail.
-    engine = create_async_engine(url, connect_args=dict(connect_args), pool_pre_ping=True)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_immediate)
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, connect_args)
+    engine = create_async_engine(url, connect_args=dict(connect_args))
+    event.listen(engine.sync_engine, "checkin", _note_rest)
+    event.listen(engine.sync_engine, "checkout", partial(_wake, engine.sync_engine.dialect))
     return engine
+
+
+def _sqlite_engine(url: URL, connect_args: Mapping[str, Any]) -> AsyncEngine:
+    twin = create_engine(url.set(drivername="sqlite"), connect_args=dict(connect_args))
+    engine = create_async_engine(
+        url, connect_args=dict(connect_args), execution_options={IN_THREAD: twin}
+    )
+    for one in (twin, engine.sync_engine):
+        event.listen(one, "connect", _prepare_sqlite)
+        event.listen(one, "begin", _begin_immediate)
+    event.listen(engine.sync_engine, "engine_disposed", lambda _: twin.dispose())
+    return engine
+
+
+def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info[_RESTING_SINCE] = time.monotonic()
+
+
+def _wake(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Try a connection that rested: a restarted PostgreSQL costs one query, not one failed mail."""
+    # Not each time, as pool_pre_ping does: that is three round trips before every query.
+    if time.monotonic() - record.info.pop(_RESTING_SINCE, math.inf) < _RESTED_S:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error:
+        raise DisconnectionError from None  # the pool opens another one
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -70,9 +109,10 @@ def _begin_immediate(connection: Connection) -> None:
 async def open_database(engine: AsyncEngine, secret_key: str, *, unsafe: bool) -> HouseKeys:
     """Bring the schema up to date and give the house's keys.
 
-    Raises Permanent, one sentence, when the database would not be durable or was
-    made with another SECRET_KEY.
+    Raises Temporary, one sentence, when the database cannot be reached, and Permanent
+    when it would not be durable or was made with another SECRET_KEY.
     """
+    await _reach(engine)
     async with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             await connection.execute(
@@ -82,6 +122,18 @@ async def open_database(engine: AsyncEngine, secret_key: str, *, unsafe: bool) -
                 await _check_durability(connection)
         await connection.run_sync(_migrate)
         return await connection.run_sync(_house_keys, secret_key)
+
+
+async def _reach(engine: AsyncEngine) -> None:
+    try:
+        async with asyncio.timeout(_REACHED_WITHIN_S), engine.connect():
+            pass
+    except (SQLAlchemyError, OSError, *DRIVER_ERRORS) as error:
+        kind = type(getattr(error, "orig", None) or error).__name__
+        raise Temporary(
+            f"The database cannot be reached ({kind}): start it, or correct DATABASE_URL, "
+            "DB_USER, DB_PASSWORD or EMAIL_DATA_DIR."
+        ) from None
 
 
 async def _check_durability(connection: AsyncConnection) -> None:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
+from sqlalchemy import Connection, Select, delete, not_, select, update
 
-from handlers.letter import OWED, Ticket
+from handlers.letter import Ticket
 from handlers.store.claiming import TAKEOVER_S
 from handlers.store.clock import database_now
-from handlers.store.models import EmailMessage, Heartbeat
+from handlers.store.models import IS_OWED, EmailMessage, Heartbeat
 
 # A mail younger than this may be on its way into the queue at this moment.
 _SETTLING_S = 5
@@ -66,7 +66,7 @@ def waiting(connection: Connection, now: datetime, limit: int) -> list[str]:
     mail = EmailMessage
     query = (
         select(mail.id)
-        .where(mail.state.in_(OWED), mail.worker.is_(None))
+        .where(IS_OWED, mail.worker.is_(None))
         .where(mail.not_before.is_(None) | (mail.not_before <= now))
         .order_by(mail.epoch, mail.id)
         .limit(limit)
@@ -77,13 +77,11 @@ def waiting(connection: Connection, now: datetime, limit: int) -> list[str]:
 def settled(connection: Connection, ids: Sequence[str]) -> list[str]:
     """Those of these mails that nothing is owed on."""
     query = select(EmailMessage.id).where(EmailMessage.id.in_(ids))
-    return list(connection.execute(query.where(EmailMessage.state.not_in(OWED))).scalars())
+    return list(connection.execute(query.where(not_(IS_OWED))).scalars())
 
 
 def _owed() -> Select[str, bool, datetime | None]:
-    # Spelled as in the partial index, so that the planner recognises it.
-    owed: ColumnElement[bool] = EmailMessage.state.in_(OWED)
-    return select(EmailMessage.id, EmailMessage.urgent, EmailMessage.not_before).where(owed)
+    return select(EmailMessage.id, EmailMessage.urgent, EmailMessage.not_before).where(IS_OWED)
 
 
 def _debts(connection: Connection, query: Select[str, bool, datetime | None]) -> list[Debt]:
@@ -98,9 +96,7 @@ def mark_queued(ids: Sequence[str], epoch: str) -> Callable[[Connection], None]:
 
     def write(connection: Connection) -> None:
         connection.execute(
-            update(EmailMessage)
-            .where(EmailMessage.id.in_(ids), EmailMessage.state.in_(OWED))
-            .values(epoch=epoch)
+            update(EmailMessage).where(EmailMessage.id.in_(ids), IS_OWED).values(epoch=epoch)
         )
 
     return write

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Connection, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from handlers.store.models import PersonKey
 from handlers.store.opening import insert_into
 from handlers.store.sealing import KEY_BYTES, Seal
+from handlers.store.transacting import reading
 from handlers.store.writer import Writer
 
 # A key is 32 bytes and its cipher object some hundred: about 4 MB in all.
@@ -41,9 +43,7 @@ class People:
         """The person's seal, or None where the key is gone: then so is what it sealed."""
         if person in self._seals:
             return self._seals[person]
-        async with self._engine.connect() as connection:
-            query = select(PersonKey.wrapped).where(PersonKey.person == person)
-            stored = (await connection.execute(query)).scalar_one_or_none()
+        stored = await reading(self._engine, partial(_stored, person=person))
         return None if stored is None else self._learn(person, stored)
 
     def _learn(self, person: str, wrapped: bytes) -> Seal:
@@ -52,6 +52,11 @@ class People:
         if len(self._seals) > _REMEMBERED:
             self._seals.popitem(last=False)
         return seal
+
+
+def _stored(connection: Connection, person: str) -> bytes | None:
+    query = select(PersonKey.wrapped).where(PersonKey.person == person)
+    return connection.execute(query).scalar_one_or_none()
 
 
 def _place(person: str) -> str:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from handlers.letter import Claim
-from handlers.store.claiming import advance, holding
-from handlers.store.models import EmailMessage, Rate
+from handlers.store.claiming import HOLDING, advance, named
+from handlers.store.models import MAIL, RATE
 from handlers.store.opening import insert_into
 from smtpd.errors import ClaimLost, Postponed
 
@@ -20,6 +20,15 @@ _WINDOW_MIN = 60
 
 Minutes = dict[int, int]
 
+_RESERVED = select(MAIL.c.reserved).where(HOLDING)
+_LOCK = (
+    select(RATE.c.scope, RATE.c.minutes)
+    .where(RATE.c.scope.in_(bindparam("scopes", expanding=True)))
+    .order_by(RATE.c.scope)
+    .with_for_update()
+)
+_COUNT = update(RATE).where(RATE.c.scope == bindparam("counted"))
+
 
 def reserve(
     connection: Connection, claimed: Claim, limits: Mapping[str, int], now: datetime
@@ -28,8 +37,7 @@ def reserve(
 
     Raises Postponed with the seconds to wait when a scope is full; then nothing is counted.
     """
-    query = select(EmailMessage.reserved, EmailMessage.not_before).where(holding(claimed))
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_RESERVED, named(claimed)).one_or_none()
     if row is None:
         raise ClaimLost("another worker took the mail over")
     if row.reserved:
@@ -48,23 +56,26 @@ def reserve(
                 retry_after_s=(free_at - now) / timedelta(seconds=1),
             )
     advance(connection, claimed, reserved=True)
-    for scope, minutes in counted.items():
+    for minutes in counted.values():
         minutes[minute] = minutes.get(minute, 0) + 1
-        connection.execute(
-            update(Rate).where(Rate.scope == scope).values(minutes=json.dumps(minutes))
-        )
+    connection.execute(
+        _COUNT,
+        [{"counted": scope, "minutes": json.dumps(one)} for scope, one in counted.items()],
+    )
 
 
 def _locked(connection: Connection, limits: Mapping[str, int]) -> dict[str, Minutes]:
     scopes = sorted(limits)
-    connection.execute(
-        insert_into(connection)(Rate).on_conflict_do_nothing(),
-        [{"scope": scope, "minutes": "{}"} for scope in scopes],
-    )
-    query = select(Rate).where(Rate.scope.in_(scopes)).order_by(Rate.scope).with_for_update()
+    rows = connection.execute(_LOCK, {"scopes": scopes}).all()
+    if len(rows) < len(scopes):
+        connection.execute(
+            insert_into(connection)(RATE).on_conflict_do_nothing(),
+            [{"scope": scope, "minutes": "{}"} for scope in scopes],
+        )
+        rows = connection.execute(_LOCK, {"scopes": scopes}).all()
     return {
         row.scope: {int(minute): count for minute, count in json.loads(row.minutes).items()}
-        for row in connection.execute(query.with_only_columns(Rate.scope, Rate.minutes))
+        for row in rows
     }
 
 

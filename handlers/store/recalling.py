@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from handlers.letter import Claim, Outgoing, Said, State
-from handlers.store.claiming import holding
-from handlers.store.models import EmailMessage, RawChunk
+from handlers.store.claiming import HOLDING, named
+from handlers.store.models import MAIL, RawChunk
 from handlers.store.sealing import Seal
 from smtpd.errors import ClaimLost
 from smtpd.mail import Peer
@@ -20,6 +20,25 @@ from smtpd.mail import Peer
 # Newest first until one of them is reached: a model's window is not endless.
 _MESSAGES_RECALLED = 20
 _TEXT_RECALLED = 64 * 1024
+
+_FETCH = select(
+    MAIL.c.id, MAIL.c.thread_id, MAIL.c.person, MAIL.c.received_date, MAIL.c.envelope, MAIL.c.raw,
+    MAIL.c.outgoing,
+).where(HOLDING)  # fmt: skip
+_PIECES = (
+    select(RawChunk.sealed).where(RawChunk.email_id == bindparam("mail")).order_by(RawChunk.seq)
+)
+_CONVERSATION = (
+    select(
+        MAIL.c.id, MAIL.c.received_date, MAIL.c.ended_at, MAIL.c.state, MAIL.c.new_text,
+        MAIL.c.ai_response,
+    )
+    .where(MAIL.c.thread_id == bindparam("thread"), MAIL.c.person == bindparam("author"))
+    .where(MAIL.c.id != bindparam("mail"), MAIL.c.new_text.is_not(None))
+    .where(MAIL.c.received_date <= bindparam("until"))
+    .order_by(MAIL.c.received_date.desc())
+    .limit(_MESSAGES_RECALLED)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +51,12 @@ class Sealed:
 
 def fetch(connection: Connection, claimed: Claim) -> Sealed:
     """The row of the claim. Raises ClaimLost when it is no longer ours."""
-    mail = EmailMessage
-    query = select(
-        mail.id, mail.thread_id, mail.person, mail.received_date, mail.envelope, mail.raw,
-        mail.outgoing,
-    ).where(holding(claimed))  # fmt: skip
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_FETCH, named(claimed)).one_or_none()
     if row is None:
         raise ClaimLost("another worker took the mail over")
     if row.raw is not None:
         return Sealed(row, ())
-    pieces = select(RawChunk.sealed).where(RawChunk.email_id == row.id).order_by(RawChunk.seq)
-    return Sealed(row, tuple(connection.execute(pieces).scalars()))
+    return Sealed(row, tuple(connection.execute(_PIECES, {"mail": row.id}).scalars()))
 
 
 def open_raw(sealed: Sealed, seal: Seal) -> bytes:
@@ -84,17 +97,8 @@ def conversation(
     connection: Connection, *, email_id: str, thread_id: str, person: str, before: datetime
 ) -> Sequence[Any]:
     """The sealed earlier messages of the thread that this person wrote or was answered in."""
-    mail = EmailMessage
-    query = (
-        select(
-            mail.id, mail.received_date, mail.ended_at, mail.state, mail.new_text, mail.ai_response
-        )
-        .where(mail.thread_id == thread_id, mail.person == person, mail.id != email_id)
-        .where(mail.received_date <= before, mail.new_text.is_not(None))
-        .order_by(mail.received_date.desc())
-        .limit(_MESSAGES_RECALLED)
-    )
-    return connection.execute(query).all()
+    asked = {"mail": email_id, "thread": thread_id, "author": person, "until": before}
+    return connection.execute(_CONVERSATION, asked).all()
 
 
 def open_conversation(rows: Sequence[Any], seal: Seal) -> tuple[Said, ...]:

@@ -41,7 +41,7 @@ class Seal:
     def of(cls, key: bytes) -> Seal:
         return cls(AESGCM(key))
 
-    def close(self, plain: bytes, place: str) -> bytes:
+    def close(self, plain: bytes | memoryview, place: str) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self.cipher.encrypt(nonce, plain, place.encode())
 
@@ -66,7 +66,7 @@ class Hasher:
 
     key: bytes
 
-    def __call__(self, kind: str, *parts: bytes) -> str:
+    def __call__(self, kind: str, *parts: bytes | memoryview) -> str:
         """128 bits in hexadecimal of the parts, none of which can run into the next."""
         mac = hmac.new(self.key, kind.encode(), sha256)
         for part in parts:

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import TypeVar
+from functools import cache, partial
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, bindparam, insert, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,17 +21,30 @@ from handlers.letter import Answer, Claim, Ending, Letter, Outgoing, Record, Sai
 from handlers.store import claiming, owing, rates, recalling
 from handlers.store.explaining import Explained, explain
 from handlers.store.keeping import CHUNK_BYTES, keep_all, prepare
-from handlers.store.models import Attachment, EmailMessage, User
+from handlers.store.models import MAIL, USER, Attachment
 from handlers.store.opening import HouseKeys, insert_into
 from handlers.store.people import People
 from handlers.store.sealing import Hasher, Seal
+from handlers.store.transacting import reading
 from handlers.store.writer import DRIVER_ERRORS, Writer
 from smtpd.errors import Permanent, Temporary
 from smtpd.events import Event, log
 from smtpd.headers import scan
 from smtpd.mail import Arrival, Evidence, Verdict
 
+# Between two tries to write what must be written.
+_AGAIN_S = 0.5
+
 Result = TypeVar("Result")
+
+# One is sealed while another is written.
+_LARGE_AT_ONCE = 2
+
+_WRITE = claiming.ADVANCE.where(MAIL.c.state == State.WAITING)
+_FILE = claiming.ADVANCE.where(MAIL.c.new_text.is_(None))
+_COUNT_ANSWER = (
+    update(USER).where(USER.c.person == bindparam("who")).values(answers=USER.c.answers + 1)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +67,8 @@ class SqlStore:
         self._master = keys.master
         self._people = People(engine, writer, keys.master)
         self._limits = limits
+        # A mail that is being kept is in memory twice, as it came and sealed.
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self.worker = worker
 
     # At the door.
@@ -65,10 +80,12 @@ class SqlStore:
         make_ready = partial(
             prepare, arrival, evidence, verdict, person=person, seal=seal, hasher=self._hasher
         )
-        large = len(arrival.raw) > CHUNK_BYTES
-        # Hashing and sealing let other threads run; a small mail is not worth the hop.
-        keeping = await asyncio.to_thread(make_ready) if large else make_ready()
-        return await self._writer.batched(keep_all, keeping, alone=large)
+        if len(arrival.raw) <= CHUNK_BYTES:
+            return await self._writer.batched(keep_all, make_ready())
+        async with self._large:
+            # Hashing and sealing let other threads run; a small mail is not worth the hop.
+            keeping = await asyncio.to_thread(make_ready)
+            return await self._writer.batched(keep_all, keeping, alone=True)
 
     # For a worker.
 
@@ -134,10 +151,9 @@ class SqlStore:
         }
         because = f"{answer.model}, {answer.tokens_used} tokens, {answer.processing_time_s:.1f} s"
         line = self._line(claim, "written", because, seal)
-        waiting = EmailMessage.state == State.WAITING
 
         def write(connection: Connection) -> None:
-            claiming.advance(connection, claim, waiting, **values)
+            claiming.advance(connection, claim, _WRITE, **values)
             claiming.tell(connection, [line])
 
         await self._writer.write(write)
@@ -147,7 +163,7 @@ class SqlStore:
         await self._writer.write(lambda connection: claiming.begin_sending(connection, claim))
 
     async def close(self, claim: Claim, ending: Ending) -> None:
-        """Write the ending and its reason, once. Raises ClaimLost."""
+        """Write the ending and its reason, once, however long it takes. Raises ClaimLost."""
         seal = await self._seal(claim.person)
         held = ending.what is State.HELD
         answered = ending.what is State.ANSWERED
@@ -165,11 +181,9 @@ class SqlStore:
             claiming.let_go(connection, claim, **values)
             claiming.tell(connection, [line])
             if answered:
-                connection.execute(
-                    update(User).where(User.person == claim.person).values(answers=User.answers + 1)
-                )
+                connection.execute(_COUNT_ANSWER, {"who": claim.person})
 
-        await self._writer.write(write)
+        await self._surely(write)
 
     async def hand_back(
         self, claim: Claim, *, not_before: datetime, because: str, counts: bool, certain: bool
@@ -184,7 +198,11 @@ class SqlStore:
             )
             claiming.tell(connection, [line])
 
-        await self._writer.write(write)
+        await self._surely(write)
+
+    async def release(self, email_id: str) -> None:
+        """Undo this process's claim of the mail, where nobody knows whether there is one."""
+        await self._surely(claiming.release(email_id, self.worker))
 
     async def beat(self) -> None:
         """Say that this process is alive."""
@@ -243,11 +261,24 @@ class SqlStore:
     def _line(self, claim: Claim, event: str, because: str, seal: Seal) -> claiming.Line:
         return (claim.id, _now(), event, seal.close_text(because, f"story:{claim.id}"))
 
+    async def _surely(self, write: Callable[[Connection], None]) -> None:
+        """Write how work on a mail ended, and wait for the database as long as it is away.
+
+        Forgetting it would leave the mail with a living worker that does nothing, or
+        send again what the relay has taken. Raises Temporary when the writer has stopped.
+        """
+        while True:
+            try:
+                return await self._writer.write(write)
+            except Temporary as error:
+                if self._writer.stopped:
+                    raise
+                log(Event.AWAY, neighbour="database", because=error.because)
+            await asyncio.sleep(_AGAIN_S)
+
     async def _read(self, query: Callable[[Connection], Result]) -> Result:
         try:
-            async with self._engine.connect() as connection:
-                reading = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                return await reading.run_sync(query)
+            return await reading(self._engine, query)
         except (SQLAlchemyError, OSError, *DRIVER_ERRORS) as error:
             raise Temporary(f"the database could not: {type(error).__name__}") from error
 
@@ -259,16 +290,12 @@ def _now() -> datetime:
 def _file_letter(connection: Connection, *, claim: Claim, letter: Letter, seal: Seal) -> None:
     """File what was read; a second reading of the same mail changes nothing."""
     now, ident, person = _now(), claim.id, claim.person
-    first_time = EmailMessage.new_text.is_(None)
-    statement = update(EmailMessage).where(claiming.holding(claim), first_time)
-    filed = connection.execute(
-        statement.values(
-            body_text=seal.close_text(letter.body_text, f"body_text:{ident}"),
-            body_html=seal.close_text(letter.body_html, f"body_html:{ident}"),
-            new_text=seal.close_text(letter.new_text, f"new_text:{ident}"),
-        )
-    )
-    if filed.rowcount != 1:
+    texts = {
+        "body_text": seal.close_text(letter.body_text, f"body_text:{ident}"),
+        "body_html": seal.close_text(letter.body_html, f"body_html:{ident}"),
+        "new_text": seal.close_text(letter.new_text, f"new_text:{ident}"),
+    }
+    if connection.execute(_FILE, {**claiming.named(claim), **texts}).rowcount != 1:
         return
     rows = [
         {
@@ -286,20 +313,28 @@ def _file_letter(connection: Connection, *, claim: Claim, letter: Letter, seal: 
     ]
     if rows:
         connection.execute(insert(Attachment), rows)
-    user = insert_into(connection)(User).values(
-        person=person,
-        address=seal.close_text(letter.sender, f"user.address:{person}"),
-        name=seal.close_text(letter.sender_name, f"user.name:{person}"),
-        language="",
-        format="",
-        status="normal",
-        first_seen=now,
-        last_seen=now,
-        mails=1,
-        answers=0,
-    )
     connection.execute(
-        user.on_conflict_do_update(
-            index_elements=[User.person], set_={"last_seen": now, "mails": User.mails + 1}
-        )
+        _meet(insert_into(connection)),
+        {
+            "person": person,
+            "address": seal.close_text(letter.sender, f"user.address:{person}"),
+            "name": seal.close_text(letter.sender_name, f"user.name:{person}"),
+            "language": "",
+            "format": "",
+            "status": "normal",
+            "first_seen": now,
+            "last_seen": now,
+            "mails": 1,
+            "answers": 0,
+        },
+    )
+
+
+@cache
+def _meet(insert_into_dialect: Any) -> Any:
+    """The statement that notes a person's mail, the first one or another."""
+    statement = insert_into_dialect(USER)
+    return statement.on_conflict_do_update(
+        index_elements=[USER.c.person],
+        set_={"last_seen": statement.excluded.last_seen, "mails": USER.c.mails + 1},
     )

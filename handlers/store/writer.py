@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from handlers.store.transacting import in_transaction
 from smtpd.errors import Temporary, Trouble
 
 # asyncpg's own, where SQLAlchemy has not wrapped them: while it connects.
@@ -65,6 +66,11 @@ class Writer:
         self._engine = engine
         self._waiting: asyncio.Queue[_Waiting[Any, Any] | None] = asyncio.Queue()
         self._stopped = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing will be written any more."""
+        return bool(self._stopped)
 
     async def batched(
         self, write: Write[Item, Result], item: Item, *, alone: bool = False
@@ -146,8 +152,7 @@ class Writer:
                 group[0].write(connection, [waiting.item for waiting in group]) for group in groups
             ]
 
-        async with self._engine.begin() as connection:
-            results = await connection.run_sync(work)
+        results = await in_transaction(self._engine, work)
         for group, outcome in zip(groups, results, strict=True):
             for waiting, result in zip(group, outcome, strict=True):
                 _settle(waiting, result)

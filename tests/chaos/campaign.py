@@ -107,6 +107,8 @@ def run(*, seed: int, kills: int, database_url: str = "", redis_url: str = "") -
             settings(
                 relay_port=relay.port,
                 ai_url=core.url,
+                # Late replies must not be what the house spends its life waiting for.
+                relay_connections=8,
                 max_emails_per_hour=1_000_000,
                 answers_per_sender_per_hour=1_000_000,
                 **{name: value for name, value in more.items() if value},

@@ -40,7 +40,12 @@ def copies(house_class: type[House], database_url: str, redis_url: str) -> int:
     with LoopThread("frozen") as outside, Core(delay_s=_THOUGHT_S) as core:
         outside.run(relay.start())
         shared = settings(
-            relay_port=relay.port, ai_url=core.url, database_url=database_url, redis_url=redis_url
+            relay_port=relay.port,
+            ai_url=core.url,
+            # The thawed worker must find the answer there, not that its time is up.
+            ai_timeout=120,
+            database_url=database_url,
+            redis_url=redis_url,
         )
         first = house_class(shared)
         second = house_class({**shared, "LISTEN_PORT": "0"})

@@ -57,7 +57,7 @@ class Peers:
     port: int
     seed: int
     sessions: int = 6
-    pause_s: float = 0.1  # the longest, between two mails of one session
+    pause_s: float = 0.25  # the longest, between two mails of one session
     posted: list[Posted] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """The house with its compare-and-set taken out: proof that the campaign's count can fail.
 
-Started like server.py. Whoever claimed a mail once may go on for ever, and every state
-may follow every other. Nothing of the product can be told to run so.
+Started like server.py. Whoever claimed a mail once goes on with it, whoever took it over
+meanwhile. Nothing of the product can be told to run so.
 """
 
 from __future__ import annotations
@@ -9,28 +9,25 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, update
+from sqlalchemy import Connection, Update, select
 
 from handlers.letter import Claim
 from handlers.store import claiming
-from handlers.store.models import EmailMessage
-
-
-def _holding(claimed: Claim) -> ColumnElement[bool]:
-    return EmailMessage.id == claimed.id
+from handlers.store.models import MAIL
 
 
 def _advance(
-    connection: Connection, claimed: Claim, *_where: ColumnElement[bool], **values: Any
+    connection: Connection, claimed: Claim, statement: Update = claiming.ADVANCE, **values: Any
 ) -> None:
-    connection.execute(update(EmailMessage).where(_holding(claimed)).values(**values))
+    newest = select(MAIL.c.claim).where(MAIL.c.id == claimed.id)
+    number = connection.execute(newest).scalar_one()
+    connection.execute(statement, {"mail": claimed.id, "number": number, **values})
 
 
 if __name__ == "__main__":
-    claiming.holding = _holding
     claiming.advance = _advance
 
-    # Not earlier: other modules take the two names when they are loaded.
+    # Not earlier: other modules take the name when they are loaded.
     import server
 
     sys.exit(server.main(sys.argv[1:]))

@@ -139,10 +139,17 @@ class House(Server):
         `changes` are settings of this one start alone.
         """
         self.prepare()
+        return self.command_line("run", **changes)
+
+    def command_line(self, *arguments: str, **changes: object) -> tuple[int, str]:
+        """One run of `server.py` in its folder: exit code, and what it printed.
+
+        `changes` are settings of this one run alone.
+        """
         environ = {"PATH": os.environ["PATH"]}
         environ |= {name.upper(): str(value) for name, value in changes.items()}
         done = subprocess.run(
-            [sys.executable, str(ROOT / "server.py"), "run"],
+            [sys.executable, str(ROOT / "server.py"), *arguments],
             cwd=self.folder,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -166,18 +173,10 @@ class House(Server):
 
     def explain(self, email_id: str) -> dict[str, Any]:
         """What `server.py explain ID --json` prints. Raises ServerTrouble."""
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "server.py"), "explain", email_id, "--json"],
-            cwd=self.folder,
-            env={"PATH": os.environ["PATH"]},
-            capture_output=True,
-            text=True,
-            timeout=END_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ServerTrouble(f"explain ended with {done.returncode}: {done.stderr}")
-        told: dict[str, Any] = json.loads(done.stdout)
+        code, said = self.command_line("explain", email_id, "--json")
+        if code != 0:
+            raise ServerTrouble(f"explain ended with {code}: {said}")
+        told: dict[str, Any] = json.loads(said)
         return told
 
     def dkim_record(self) -> str:
