@@ -6,7 +6,8 @@ Nothing here raises on bad mail but HeadersTooLarge, and nothing trusts it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -36,11 +37,18 @@ class Headers:
 
     fields: tuple[tuple[str, bytes], ...] = ()
     body_at: int = 0  # where the body begins in the raw mail
+    # By name, made once: every mail is asked some fifty times for its fields.
+    _named: Mapping[str, Sequence[bytes]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        named: dict[str, list[bytes]] = {}
+        for name, value in self.fields:
+            named.setdefault(name, []).append(value)
+        object.__setattr__(self, "_named", named)
 
     def raw(self, name: str) -> tuple[bytes, ...]:
         """The raw values of every field of this name, topmost first."""
-        wanted = name.lower()
-        return tuple(value for field, value in self.fields if field == wanted)
+        return tuple(self._named.get(name.lower(), ()))
 
     def all(self, name: str) -> tuple[str, ...]:
         """The values of every field of this name, one unfolded line each, cut at 8 kB."""
@@ -51,8 +59,7 @@ class Headers:
         return next(iter(self.all(name)), "")
 
     def has(self, name: str) -> bool:
-        wanted = name.lower()
-        return any(field == wanted for field, _ in self.fields)
+        return name.lower() in self._named
 
 
 def scan(raw: bytes, max_bytes: int = 262144) -> Headers:
