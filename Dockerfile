@@ -1,7 +1,9 @@
 # The house in a container, as an ordinary user. `docker compose up --build` uses it.
 FROM python:3.13-slim
 
-ENV PYTHONUNBUFFERED=1
+# Blocks from 256 KiB on come from the kernel and go back to it, so that a large mail's memory
+# does not stay with the process.
+ENV PYTHONUNBUFFERED=1 MALLOC_MMAP_THRESHOLD_=262144
 WORKDIR /app
 
 # The bind mounts ./logs, ./email_data and ./dkim of docker-compose.yml have to belong to this number.

@@ -131,13 +131,13 @@ def _parser() -> argparse.ArgumentParser:
 
     add(run)
     add(demo).add_argument(
-        "--keep", action="store_true", help="keep everything running, so that you can write to it"
+        "--keep", action="store_true", help="stay up, so that you can write to it yourself"
     )
     one = add(explain)
     one.add_argument("id", metavar="ID", help="the id we gave with 250, and in every log line")
-    one.add_argument("--json", action="store_true", help="for machines")
+    one.add_argument("--json", action="store_true", help="print JSON, for machines")
     form = add(settings).add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="for machines")
+    form.add_argument("--json", action="store_true", help="print JSON, for machines")
     form.add_argument("--example", action="store_true", help="print the text of .env.example")
     return parser
 

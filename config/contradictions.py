@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.database import database, redis_url
 from config.ourselves import is_loopback
-from config.settings import Settings, SettingsError
+from config.settings import FILING_LOCALS, Settings, SettingsError
 
 SECRET_KEY_BYTES = 32  # 256 bits, what AES-256 deserves
 MAKE_A_KEY = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
@@ -20,8 +20,6 @@ API_KEY_PLACEHOLDER = "your_api_key_here"
 SECRET_KEY_PLACEHOLDER = "your_secret_key_here"  # noqa: S105 (that it is none is the point)
 MAIL_PASSWORD_PLACEHOLDER = "secure_email_password"  # noqa: S105
 DB_PASSWORD_PLACEHOLDER = "secure_password"  # noqa: S105
-
-FILED_LOCAL_PARTS = frozenset({"postmaster", "abuse", "dmarc", "tls-reports"})
 
 
 def api_key_is_the_placeholder(settings: Settings) -> Iterator[str]:
@@ -59,13 +57,13 @@ def domain_is_another(settings: Settings) -> Iterator[str]:
         yield "EMAIL_DOMAIN is not the domain of EMAIL_ADDRESS; correct one, or leave it out."
 
 
-def filed_address_would_answer(settings: Settings) -> Iterator[str]:
+def filing_address_would_answer(settings: Settings) -> Iterator[str]:
     house = settings.house
     for name, addresses in (
         ("EMAIL_ADDRESS", (house.email_address,)),
         ("EMAIL_ALIASES", house.email_aliases),
     ):
-        if any(one.partition("@")[0].lower() in FILED_LOCAL_PARTS for one in addresses):
+        if any(one.partition("@")[0].lower() in FILING_LOCALS for one in addresses):
             yield (
                 f"{name} must not be postmaster, abuse, dmarc or tls-reports: "
                 "their mail is for a person; take another name."
@@ -141,7 +139,7 @@ def redis_cannot_be_told(settings: Settings) -> Iterator[str]:
 RULES: tuple[Callable[[Settings], Iterator[str]], ...] = (
     api_key_is_the_placeholder,
     domain_is_another,
-    filed_address_would_answer,
+    filing_address_would_answer,
     unproven_is_answered_and_refused,
     stranger_could_reach_a_test_switch,
     mail_password_is_the_placeholder,

@@ -45,10 +45,19 @@ def installation(folder: Path) -> Iterator[str]:
                 "EMAIL_DATA_DIR is in use by another run of this server: stop that one first, "
                 "or give this one a folder of its own."
             ) from None
-        name_file = folder / _INSTALLATION_FILE
-        if not name_file.exists():
-            name_file.write_text(secrets.token_hex(8))
-        yield name_file.read_text().strip()
+        yield _name(folder / _INSTALLATION_FILE)
+
+
+def _name(file: Path) -> str:
+    """What the file says, made where it says nothing: a full disk may have left it empty.
+
+    Two installations without a name would take each other's mail for their own.
+    """
+    name = file.read_text().strip() if file.exists() else ""
+    if not name:
+        name = secrets.token_hex(8)
+        file.write_text(name)
+    return name
 
 
 @asynccontextmanager

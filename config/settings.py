@@ -28,6 +28,10 @@ from config.fields import (
     WebPath,
 )
 
+# RFC 2142, RFC 9989 and RFC 8460: where a domain takes complaints and reports. Mail to these
+# is kept for a person and never answered.
+FILING_LOCALS = frozenset({"postmaster", "abuse", "dmarc", "tls-reports"})
+
 
 class SettingsError(Exception):
     """The settings cannot be used: one sentence a line, each naming a setting and the cure."""

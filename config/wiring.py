@@ -74,6 +74,7 @@ async def wire(settings: Settings, installation: str, stack: AsyncExitStack) -> 
             to_all=settings.worker.max_emails_per_hour,
             to_one=settings.worker.answers_per_sender_per_hour,
         ),
+        relay_timeout_s=settings.relay.relay_timeout,
     )
     queue = _queue(settings)
     stack.push_async_callback(queue.close)
@@ -176,17 +177,9 @@ def _certificate(settings: DoorSettings) -> ssl.SSLContext | None:
 
 
 def _relay(settings: Settings, stack: AsyncExitStack) -> SmtpRelay:
-    relay = settings.relay
     try:
-        upstream = SmtpRelay(
-            Upstream.of(
-                relay,
-                helo=settings.house.mx_hostname,
-                username=relay.smtp_username,
-                password=relay.smtp_password.get_secret_value(),
-            )
-        )
+        relay = SmtpRelay(Upstream.of(settings.relay, helo=settings.house.mx_hostname))
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    stack.push_async_callback(upstream.close)
-    return upstream
+    stack.push_async_callback(relay.close)
+    return relay

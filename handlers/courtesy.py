@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from config.settings import HouseSettings, RelaySettings
 from handlers.letter import Claim, Ending, Record, State
-from smtpd.addresses import domain_of, local_of
+from smtpd.addresses import domain_of, untagged
 from smtpd.robots import answers_no_one, own_loop
 
 RESEND_WITHIN = timedelta(hours=72)  # of a reply that is written: as long as relays retry
@@ -75,9 +75,8 @@ def nobody_to_answer(claim: Claim, record: Record, manners: Manners) -> Ending |
 
 
 def our_own_mail(claim: Claim, record: Record, manners: Manners) -> Ending | None:
-    domain = domain_of(record.author)
-    untagged = f"{local_of(record.author).partition('+')[0]}@{domain}"
-    if domain != manners.domain and untagged not in manners.own_addresses:
+    ours = untagged(record.author) in manners.own_addresses
+    if domain_of(record.author) != manners.domain and not ours:
         return None
     return _unanswered("its author is this server itself")
 

@@ -49,7 +49,7 @@ class Journey:
         return verdict.reply.for_ticket(ticket.id)
 
     async def answer(self, claim: Claim) -> Ending:
-        """Later, in a worker: read, think, write, send, and close the ticket."""
+        """Later, in a worker: read, think, write, send. The worker writes the ending down."""
         record = await self.store.fetch(claim)
         ending = why_silent(claim, record, self.manners)
         if ending is None:
@@ -57,12 +57,11 @@ class Journey:
             await self.store.sending(claim)
             receipt = await self.relay.send(outgoing)
             ending = Ending(what=State.ANSWERED, because=receipt)
-        await self.store.close(claim, ending)
         return ending
 
     async def compose(self, claim: Claim, record: Record) -> Outgoing:
         """The reply, thought of once and stored before the relay sees it."""
-        await self.store.reserve(claim)
+        await self.store.reserve(claim, record)
         letter = await self.reader.read(record.arrival)
         tell_letter(claim, letter)
         said = await self.store.remember(claim, record, letter)

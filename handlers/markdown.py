@@ -40,18 +40,8 @@ _STYLES = {
 _PARSER = MarkdownIt("js-default", {"html": False, "breaks": True, "linkify": False})
 
 
-def to_html(markdown: str) -> str:
-    """The allowed HTML of a Markdown text."""
-    return both(markdown)[0]
-
-
-def to_text(markdown: str) -> str:
-    """The Markdown text as a person would type it, without most of its marks."""
-    return both(markdown)[1]
-
-
 def both(markdown: str) -> tuple[str, str]:
-    """HTML and plain text, of one reading."""
+    """The allowed HTML of a Markdown text, and the text as a person would type it."""
     if _is_costly(markdown):
         lines = html.escape(markdown.strip()).replace("\n", "<br>\n")
         return f"<p>{lines}</p>", markdown.strip()

@@ -9,7 +9,6 @@ from typing import Protocol
 from handlers.letter import (
     Answer,
     Claim,
-    Ending,
     Letter,
     Outgoing,
     Record,
@@ -40,7 +39,7 @@ class Store(Protocol):
         """File the letter's fields; give what its author may see of the conversation."""
         ...
 
-    async def reserve(self, claim: Claim) -> None:
+    async def reserve(self, claim: Claim, record: Record) -> None:
         """Take this answer's place in the hour's rates, once a mail. Raises Postponed."""
         ...
 
@@ -50,10 +49,6 @@ class Store(Protocol):
 
     async def sending(self, claim: Claim) -> None:
         """Commit, by compare-and-set, that DATA may begin. Raises ClaimLost."""
-        ...
-
-    async def close(self, claim: Claim, ending: Ending) -> None:
-        """Write the ending and its reason, once. Raises ClaimLost."""
         ...
 
 

@@ -57,16 +57,16 @@ class Upstream:
     connections: int = 4
 
     @classmethod
-    def of(cls, settings: RelaySettings, *, helo: str, username: str, password: str) -> Upstream:
-        """`username` and `password` stand in where the relay has none of its own."""
+    def of(cls, settings: RelaySettings, *, helo: str) -> Upstream:
+        """The relay that the settings describe."""
         return cls(
             host=settings.smtp_host,
             port=settings.smtp_port,
             helo=helo,
             tls=settings.smtp_ssl,
             ca_file=settings.smtp_ca_file,
-            username=settings.smtp_username or username,
-            password=settings.smtp_password.get_secret_value() or password,
+            username=settings.smtp_username,
+            password=settings.smtp_password.get_secret_value(),
             timeout_s=settings.relay_timeout,
             connections=settings.relay_connections,
         )

@@ -10,6 +10,8 @@ from smtpd.errors import Permanent, Postponed, Temporary
 # After the last step it stays there: 30 s helps a restart, 4 h an outage of days.
 _STEPS_S = (30.0, 120.0, 600.0, 3600.0, 14400.0)
 GIVE_UP_AFTER_S = 72 * 3600.0
+# Whoever asks for more patience than this is asked again all the same.
+_ASKED_MAX_S = _STEPS_S[-1]
 # What nobody foresaw is most likely in the mail itself; more tries would only delay
 # the person who must look at it.
 UNFORESEEN_TRIES = 5
@@ -48,7 +50,7 @@ def decide(error: BaseException, claim: Claim, age_s: float, jitter: float) -> R
         case Temporary():
             delay_s = next_try(claim.attempts, age_s, jitter)
             if delay_s is not None and error.retry_after_s is not None:
-                delay_s = max(delay_s, error.retry_after_s)
+                delay_s = max(delay_s, min(error.retry_after_s, _ASKED_MAX_S))
             return Retry(delay_s=delay_s, certain=type(error) is Temporary)
         case _:
             parked = claim.attempts >= UNFORESEEN_TRIES

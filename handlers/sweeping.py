@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import astuple
 from typing import Protocol
 
 from handlers.line import Line
-from handlers.queue.contract import WorkQueue
+from handlers.queue.contract import QueueAway, WorkQueue
 from handlers.store.owing import Debt
 from smtpd.errors import Temporary
 from smtpd.events import Event, log
@@ -14,6 +15,7 @@ from smtpd.events import Event, log
 _EVERY_S = 5.0
 _BATCH = 500
 _TIDY_EVERY = 120  # rounds: ten minutes
+_NO_EPOCH = ""  # of no queue's memory
 
 
 class Ledger(Protocol):
@@ -49,7 +51,8 @@ class Sweeper:
                     await self._ledger.tidy()
             except Temporary as error:
                 swept = 0
-                log(Event.AWAY, because=error.because)
+                neighbour = "queue" if isinstance(error, QueueAway) else "database"
+                log(Event.AWAY, neighbour=neighbour, because=error.because)
             rounds += 1
             # A full batch means there is more: a restart with a million owed does not wait.
             if swept < _BATCH:
@@ -61,6 +64,9 @@ class Sweeper:
         if epoch is None:
             return 0
         await self._line.note()
+        if not any(astuple(await self._queue.depth())):
+            # Whatever the notes say: a queue that holds nothing has forgotten all that is owed.
+            epoch = _NO_EPOCH
         debts = await self._ledger.forgotten(epoch, _BATCH)
         debts += await self._ledger.orphaned(_BATCH)
         debts += await self._stranded()

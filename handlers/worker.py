@@ -21,7 +21,7 @@ from handlers.queue.contract import QueueAway
 from handlers.retry import Retry, decide
 from handlers.store.claiming import HEARTBEAT_S, Later
 from handlers.telling import ENDINGS
-from smtpd.errors import ClaimLost, Temporary, Trouble
+from smtpd.errors import ClaimLost, Permanent, Temporary, Trouble
 from smtpd.events import Event, log
 
 # So many processes died while they held one mail: it is most likely the mail.
@@ -30,6 +30,7 @@ _AWAY_S = 1.0
 _CLOSING_S = 5.0  # for writing, at the very end, that work was not finished
 _LOOK_AHEAD = 50
 _TRACEBACK_MAX = 8000  # characters kept for a person; the end says most
+_AT_CLOSING = Retry(delay_s=0, counts=False, certain=False)
 
 
 class Claims(Protocol):
@@ -122,16 +123,14 @@ class Worker:
             owed = await self._claims.waiting(limit=_LOOK_AHEAD)
         except Temporary:
             owed = []
-        if owed:
-            # By chance, so that the workers do not all reach for the same one.
-            await self._work(random.choice(owed))  # noqa: S311
-        else:
+        # By chance, so that the workers do not all reach for the same one.
+        if not (owed and await self._work(random.choice(owed))):  # noqa: S311
             await asyncio.sleep(_AWAY_S)
 
-    async def _work(self, email_id: str) -> None:
-        """One attempt at one mail, whatever happens to it."""
+    async def _work(self, email_id: str) -> bool:
+        """One attempt at one mail, whatever happens to it; False where it was not ours."""
         if email_id in self._in_hand:  # a second hint of what another worker here has
-            return
+            return False
         self._in_hand.add(email_id)
         state = ""
         due: datetime | None = None
@@ -144,13 +143,22 @@ class Worker:
                 urgent = claim.urgent
                 state, due = await self._attempt(claim)
         except Temporary as error:
-            # The database is away; the sweeper finds the mail when it is back.
+            # The database is away. The queue goes on holding the mail as in work, which
+            # is where the sweeper finds it: the database may have it noted as in line.
             log(Event.AWAY, neighbour="database", ticket=email_id, because=error.because)
+            return False
         finally:
             self._in_hand.discard(email_id)
+        back = Ticket(id=email_id, owed=True, urgent=urgent)
+        if isinstance(claim, Later):
+            # Likewise: a mail that was not claimed leaves its place only for another one.
+            if await self._line.put(back, due=due):
+                await self._line.done(email_id)
+            return False
         await self._line.done(email_id, state)
         if due is not None:
-            await self._line.put(Ticket(id=email_id, owed=True, urgent=urgent), due=due)
+            await self._line.put(back, due=due)
+        return claim is not None
 
     async def _claim(self, email_id: str) -> Claim | Later | None:
         """The claim. Where nobody knows whether it was written, it is undone."""
@@ -166,16 +174,21 @@ class Worker:
         log(Event.CLAIMED, ticket=claim.id, attempt=claim.attempts)
         try:
             if claim.lost >= _DEATHS_MAX:
-                return await self._park(claim, f"{claim.lost} processes died while they had it")
+                died = Permanent(f"{claim.lost} processes died while they had it")
+                return await self._park(claim, died)
             async with asyncio.timeout(self._settings.processing_timeout):
                 ending = await self._answer(claim)
+            # Outside the deadline: what the relay has taken must not be forgotten because
+            # the database is away for longer.
+            await self._claims.close(claim, ending)
         except ClaimLost:
             return "", None
         except asyncio.CancelledError:
             # Should this fail too, the mail is taken over like a dead worker's.
             with suppress(Trouble, TimeoutError):
                 async with asyncio.timeout(_CLOSING_S):
-                    await asyncio.shield(self._hand_back(claim, _CLOSING, "the house is closing"))
+                    closing = Temporary("the house is closing")
+                    await asyncio.shield(self._hand_back(claim, _AT_CLOSING, closing))
             raise
         except Exception as error:  # noqa: BLE001 (the worker loop: see the module's docstring)
             return await self._fail(claim, error)
@@ -183,32 +196,46 @@ class Worker:
         return ending.what, None
 
     async def _fail(self, claim: Claim, error: Exception) -> tuple[str, datetime | None]:
-        because = error.because if isinstance(error, Trouble) else _traceback(error)
         age_s = (datetime.now(UTC) - claim.received_at).total_seconds()
         retry = decide(error, claim, age_s, random.random())  # noqa: S311 (jitter, no secret)
         try:
             if retry.delay_s is None:
-                return await self._park(claim, because)
-            return "", await self._hand_back(claim, retry, because)
+                return await self._park(claim, error)
+            return "", await self._hand_back(claim, retry, error)
         except ClaimLost:
             return "", None
 
-    async def _park(self, claim: Claim, because: str) -> tuple[str, None]:
-        await self._claims.close(claim, Ending(what=State.FAILED, because=because))
-        log(Event.GIVEN_UP, ticket=claim.id, attempt=claim.attempts)
+    async def _park(self, claim: Claim, error: Exception) -> tuple[str, None]:
+        await self._claims.close(claim, Ending(what=State.FAILED, because=_in_full(error)))
+        log(Event.GIVEN_UP, ticket=claim.id, attempt=claim.attempts, because=_in_short(error))
         return State.FAILED, None
 
-    async def _hand_back(self, claim: Claim, retry: Retry, because: str) -> datetime:
+    async def _hand_back(self, claim: Claim, retry: Retry, error: Exception) -> datetime:
         due = datetime.now(UTC) + timedelta(seconds=retry.delay_s or 0)
         await self._claims.hand_back(
-            claim, not_before=due, because=because, counts=retry.counts, certain=retry.certain
+            claim,
+            not_before=due,
+            because=_in_full(error),
+            counts=retry.counts,
+            certain=retry.certain,
         )
-        log(Event.RETRY, ticket=claim.id, attempt=claim.attempts, delay_s=retry.delay_s)
+        log(
+            Event.RETRY,
+            ticket=claim.id,
+            attempt=claim.attempts,
+            delay_s=retry.delay_s,
+            because=_in_short(error),
+        )
         return due
 
 
-_CLOSING = Retry(delay_s=0, counts=False, certain=False)
-
-
-def _traceback(error: Exception) -> str:
+def _in_full(error: Exception) -> str:
+    """What a person needs to know; kept sealed."""
+    if isinstance(error, Trouble):
+        return error.because
     return "".join(traceback.format_exception(error))[-_TRACEBACK_MAX:]
+
+
+def _in_short(error: Exception) -> str:
+    """The same for the log, which never quotes an exception that nobody foresaw."""
+    return error.because if isinstance(error, Trouble) else f"unforeseen {type(error).__name__}"

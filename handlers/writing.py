@@ -1,16 +1,13 @@
 """Letter and answer to a signed reply: rendered, built, signed, and put in its envelope.
 
-The core, `compose`, is pure. Every byte of a header section passes through `field`,
-which is what makes it impossible for a stranger's text to add a field.
+The core, `compose`, is pure. Text becomes bytes in handlers/encoding.py alone.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -22,6 +19,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from handlers import markdown
+from handlers.encoding import NAME_MAX, body_part, field, mailbox, unstructured
 from handlers.letter import Answer, Letter, Outgoing, Record
 from handlers.signing import Signer
 from smtpd.addresses import normal
@@ -32,15 +30,9 @@ from smtpd.returnpath import return_path
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates" / "reply"
 
 SUBJECT_MAX = 200  # characters
-NAME_MAX = 64  # characters of a display name; a longer one is left out
 REFERENCES_MAX = 20  # the first, which names the thread, and the newest
 QUOTED_LINES = 20
 QUOTED_CHARACTERS = 2000
-LINE_MAX = 78  # RFC 5322 section 2.1.1
-BODY_LINE_MAX = 76  # RFC 2045 section 6.7
-# UTF-8 bytes of one encoded word: 52 of base64 and 12 around them leave room on a line
-# for the longest name of a field that may need one.
-WORD_BYTES = 39
 
 # What mail programs put before the subject of a reply or of a forwarded mail.
 _PREFIX = re.compile(
@@ -49,8 +41,6 @@ _PREFIX = re.compile(
     re.IGNORECASE,
 )
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
-_NEEDS_ENCODING = re.compile(r'["\\]|=\?')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,15 +167,17 @@ def compose(
     author = normal(record.author)
     if not author:
         raise Permanent("the mail names no address that a reply could go to")
+    said, said_plainly = markdown.both(clean(answer.text))
+    # Once more: Markdown can spell any character by its number, a bare CR for one.
     html, text = frame.render(
-        markdown.both(clean(answer.text)), _variables(record, letter, letterhead, now)
+        (clean(said), clean(said_plainly)), _variables(record, letter, letterhead, now)
     )
     boundary = f"=_{token}"
     head = (
-        field("From", *_mailbox(letterhead.name, letterhead.address)),
+        field("From", *mailbox(letterhead.name, letterhead.address)),
         # A Reply-To address has another owner, or none: the name is the sender's.
-        field("To", *_mailbox(letter.sender_name if letter.sender == author else "", author)),
-        field("Subject", *_unstructured(subject(letter.subject, answer.suggested_subject))),
+        field("To", *mailbox(letter.sender_name if letter.sender == author else "", author)),
+        field("Subject", *unstructured(subject(letter.subject, answer.suggested_subject))),
         field("Date", *format_datetime(now.astimezone(UTC)).split()),
         field("Message-ID", message_id(token, letterhead)),
         *_threading(letter),
@@ -201,9 +193,9 @@ def compose(
         (
             *head,
             f"\r\n--{boundary}\r\n".encode(),
-            *_part("text/plain", text),
+            *body_part("text/plain", text),
             f"\r\n--{boundary}\r\n".encode(),
-            *_part("text/html", html),
+            *body_part("text/html", html),
             f"\r\n--{boundary}--\r\n".encode(),
         )
     )
@@ -240,21 +232,6 @@ def quoted(question: str) -> tuple[str, ...]:
     return tuple(line.rstrip() for line in lines) if whole else ()
 
 
-def field(name: str, *words: str) -> bytes:
-    """One header field, folded between its words where a line grows too long.
-
-    Raises ValueError for a word that is not printable ASCII: nothing can end the field.
-    """
-    lines = [f"{name}:"]
-    for word in words:
-        if not (word.isascii() and word.isprintable()):
-            raise ValueError(f"a word of {name} is not printable ASCII")
-        if len(lines[-1]) + 1 + len(word) > LINE_MAX and len(lines[-1]) > len(name) + 1:
-            lines.append("")
-        lines[-1] += f" {word}"
-    return "\r\n".join((*lines, "")).encode("ascii")
-
-
 def _variables(
     record: Record, letter: Letter, letterhead: Letterhead, now: datetime
 ) -> dict[str, Any]:
@@ -284,61 +261,3 @@ def _without_prefixes(text: str) -> str:
     line = one_line(text, SUBJECT_MAX)
     match = _PREFIX.match(line)
     return line[match.end() :] if match else line
-
-
-def _mailbox(name: str, address: str) -> Iterable[str]:
-    """The words of one mailbox (RFC 5322 section 3.4)."""
-    shown = one_line(name, NAME_MAX + 2)  # a cut after a space loses the space too
-    # A name with an address in it would show another sender than the one it has.
-    if not shown or len(shown) > NAME_MAX or "@" in shown:
-        return (address,)
-    if _ATOMS.fullmatch(shown) and "=?" not in shown:
-        return (*shown.split(), f"<{address}>")
-    if shown.isascii() and not _NEEDS_ENCODING.search(shown):
-        return (f'"{shown}"', f"<{address}>")
-    return (*_encoded_words(shown), f"<{address}>")
-
-
-def _unstructured(text: str) -> Iterable[str]:
-    """The words of free text; encoded (RFC 2047) behind the first where ASCII does not do."""
-    words = text.split()
-    if text.isascii() and "=?" not in text and all(len(word) < LINE_MAX for word in words):
-        return words
-    return (words[0], *_encoded_words(" ".join(words[1:])))
-
-
-def _encoded_words(text: str) -> Iterator[str]:
-    chunk = b""
-    for character in text:
-        # RFC 2047 section 5: no character is divided between two words.
-        encoded = character.encode()
-        if len(chunk) + len(encoded) > WORD_BYTES:
-            yield _encoded_word(chunk)
-            chunk = b""
-        chunk += encoded
-    yield _encoded_word(chunk)
-
-
-def _encoded_word(chunk: bytes) -> str:
-    return f"=?utf-8?b?{base64.b64encode(chunk).decode('ascii')}?="
-
-
-def _part(content_type: str, text: str) -> tuple[bytes, ...]:
-    """One body part, its text in the shortest encoding that every relay leaves alone."""
-    data = "\r\n".join((*text.rstrip("\n").split("\n"), "")).encode()
-    charset, encoding = "utf-8", "quoted-printable"
-    # Each foreign byte takes three in quoted-printable, four thirds in base64.
-    foreign = len(data.translate(None, bytes(range(128))))
-    if not foreign and max(map(len, data.split(b"\r\n"))) <= BODY_LINE_MAX:
-        charset, encoding = "us-ascii", "7bit"
-    elif foreign > len(data) / 6:
-        encoding = "base64"
-        data = base64.encodebytes(data).replace(b"\n", b"\r\n")
-    else:
-        data = binascii.b2a_qp(data, istext=True)
-    return (
-        field("Content-Type", f"{content_type};", f"charset={charset}"),
-        field("Content-Transfer-Encoding", encoding),
-        b"\r\n",
-        data,
-    )

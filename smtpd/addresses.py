@@ -25,10 +25,15 @@ _TOKEN = re.compile(
 _PARENTHESIS = re.compile(r"\\.|[()]", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+# The words of RFC 5322 section 3.2.3 that smtpd/paths.py is made of, too.
+ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
+DOT_ATOM = rf"{ATEXT}+(?:\.{ATEXT}+)*"
+# Underscores are in use, though no host name may hold one.
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
+
+_DOT_ATOM = re.compile(DOT_ATOM)
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){DOMAIN}")
 # Without the characters that would end the address for a less careful reader.
 _QUOTED_LOCAL = re.compile(r'"[^\x00-\x1f"(),:;<>@\\\x7f-\U0010ffff]+"')
 _ANY_DOMAIN = re.compile(r"@([A-Za-z0-9_.-]{1,253})")
@@ -91,6 +96,11 @@ def domain_of(address: str) -> str:
 def local_of(address: str) -> str:
     """The local part of an address, in lower case."""
     return (address.rpartition("@")[0] if "@" in address else address).lower()
+
+
+def untagged(address: str) -> str:
+    """The address without what stands behind a + in its local part, in lower case."""
+    return f"{local_of(address).partition('+')[0]}@{domain_of(address)}"
 
 
 def every_domain(text: str) -> frozenset[str]:

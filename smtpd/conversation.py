@@ -16,11 +16,15 @@ from smtpd.events import Event, address_hash, log
 from smtpd.headers import HeadersTooLarge, scan
 from smtpd.limits import Lease
 from smtpd.mail import Arrival, Peer
-from smtpd.paths import BadPath
+from smtpd.paths import BadPath, recipient
 from smtpd.replies import Reply
 from smtpd.session import Door, Session
 from smtpd.ticketid import new_ticket_id
 from smtpd.transaction import Transaction
+
+
+# Of one session: a peer that tries a thousand recipients shall not fill the disk.
+REFUSALS_LOGGED = 20
 
 
 class Conversation(Session):
@@ -28,6 +32,7 @@ class Conversation(Session):
 
     def __init__(self, door: Door) -> None:
         super().__init__(door)
+        self._refusals = 0
         self._transaction = Transaction(
             door.classify,
             self.conduct,
@@ -49,7 +54,7 @@ class Conversation(Session):
         try:
             return await command(self, argument.strip(b" \t"))
         except BadPath as bad:
-            return bad.reply
+            return self._refuse(bad.reply)
 
     async def _helo(self, argument: bytes) -> Reply | None:
         return await self._hello(argument, [], extended=False)
@@ -98,7 +103,10 @@ class Conversation(Session):
         return self._transaction.mail(argument)
 
     async def _rcpt(self, argument: bytes) -> Reply:
-        return self._transaction.rcpt(argument)
+        reply = self._transaction.rcpt(argument)
+        if reply in (replies.NO_SUCH_USER, replies.TOO_MANY_RECIPIENTS):
+            self._refuse(reply, recipient=address_hash(recipient(argument)))
+        return reply
 
     async def _data(self, argument: bytes) -> Reply:
         # Asked first: where DATA is refused, what waits would be read as commands.
@@ -178,10 +186,14 @@ class Conversation(Session):
         b"QUIT": _quit,
     }
 
-    def _refuse(self, reply: Reply) -> Reply:
+    def _refuse(self, reply: Reply, **fields: object) -> Reply:
         """Log what this door itself objects to; of other refusals others know the reason."""
-        event = Event.DEFERRED if reply.temporary else Event.REJECTED
-        log(event, because=reply.text, peer=address_hash(self.ip))
+        self._refusals += 1
+        if self._refusals <= REFUSALS_LOGGED:
+            event = Event.DEFERRED if reply.temporary else Event.REJECTED
+            if self._transaction.mail_from:
+                fields["sender"] = address_hash(self._transaction.mail_from)
+            log(event, because=reply.text, peer=address_hash(self.ip), **fields)
         return reply
 
     def _log_alone(self, task: asyncio.Task[Reply]) -> None:

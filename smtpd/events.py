@@ -39,15 +39,12 @@ class Event(enum.StrEnum):
     STOPPED = "stopped", logging.INFO, "Everything is closed."
 
     # The front door.
-    CONNECTED = "connected", logging.DEBUG, "A peer opened an SMTP session."
-    DISCONNECTED = "disconnected", logging.DEBUG, "An SMTP session ended."
-    EXAMINED = "examined", logging.DEBUG, "SPF, DKIM and DMARC were looked at."
     REJECTED = "rejected", logging.INFO, "A peer was told 5xx."
     DEFERRED = "deferred", logging.INFO, "A peer was told 4xx."
     QUEUED = "queued", logging.INFO, "A mail was kept and will be answered."
     HELD = "held", logging.INFO, "A mail was kept and waits for a person."
     KEPT = "kept", logging.INFO, "A mail was filed; no answer is owed."
-    RELOADED = "reloaded", logging.INFO, "The certificate changed and was read again."
+    CUT_OFF = "cut_off", logging.INFO, "A session was ended from our side."
 
     # The back office.
     CLAIMED = "claimed", logging.DEBUG, "A worker has the right to work on a mail."
@@ -63,8 +60,6 @@ class Event(enum.StrEnum):
 
     # Neighbours and surprises.
     AWAY = "away", logging.WARNING, "A neighbour does not answer: database, Redis, relay, AI core."
-    BACK = "back", logging.INFO, "A neighbour that was away answers again."
-    KILLED = "killed", logging.WARNING, "A job on a stranger's bytes ran too long and was ended."
     TROUBLE = "trouble", logging.ERROR, "Something happened that nobody foresaw."
     LIBRARY = "library", logging.WARNING, "A library had something to say."
 

@@ -56,7 +56,7 @@ class Headers:
 
     def first(self, name: str) -> str:
         """The value of the topmost field of this name, "" where there is none."""
-        return next(iter(self.all(name)), "")
+        return unfolded(next(iter(self.raw(name)), b""), PARSED_BYTES)
 
     def has(self, name: str) -> bool:
         return name.lower() in self._named

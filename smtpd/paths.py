@@ -10,31 +10,28 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 
 from smtpd import replies
+from smtpd.addresses import ATEXT, DOMAIN, DOT_ATOM
 from smtpd.replies import Reply
 
 # RFC 5321 section 4.5.3.1, and the 256 octets of a path without its brackets.
 LOCAL_MAX = 64
 ADDRESS_MAX = 254
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
 # Dots stand where they like: mobile carriers gave out addresses with two in a row.
-_DOT_STRING = rf"(?:{_ATOM}|\.)+"
+_DOT_STRING = rf"(?:{ATEXT}|\.)+"
 _QUOTED = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
-# Underscores are in use, though no host name may hold one.
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 _LITERAL = r"\[[!-Z^-~]+\]"
-_ROUTE = rf"@{_DOMAIN}(?:,@{_DOMAIN})*:"
+_ROUTE = rf"@{DOMAIN}(?:,@{DOMAIN})*:"
 _PARAMETERS = r"(?P<parameters>[ \t][ -~\t]*)?"
 
 # A space after the colon is wrong and common.
 _PATH = re.compile(
     rf"[ \t]*<(?:{_ROUTE})?(?P<local>{_DOT_STRING}|{_QUOTED})"
-    rf"@(?P<domain>{_DOMAIN}|{_LITERAL})>{_PARAMETERS}"
+    rf"@(?P<domain>{DOMAIN}|{_LITERAL})>{_PARAMETERS}"
 )
 _NULL_SENDER = re.compile(rf"[ \t]*<>{_PARAMETERS}")
 _POSTMASTER = re.compile(rf"[ \t]*<(?P<local>postmaster)>{_PARAMETERS}", re.IGNORECASE)
-_NEEDLESS_QUOTES = re.compile(rf'"({_ATOM}+(?:\.{_ATOM}+)*)"')
+_NEEDLESS_QUOTES = re.compile(rf'"({DOT_ATOM})"')
 _ESCAPED = re.compile(r"\\(.)")
 _PARAMETER = re.compile(r"(?P<keyword>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[!-<>-~]+))?")
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 section 4

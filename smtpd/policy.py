@@ -11,16 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from config.settings import HouseSettings
+from config.settings import FILING_LOCALS, HouseSettings
 from smtpd import replies, robots
-from smtpd.addresses import domain_of, local_of
+from smtpd.addresses import domain_of, local_of, untagged
 from smtpd.headers import Facts
 from smtpd.mail import Action, Arrival, Evidence, Verdict
 from smtpd.replies import Reply
 from smtpd.returnpath import ticket_of
-
-# RFC 2142, RFC 9989 and RFC 8460: where a domain takes complaints and reports.
-FILING_LOCALS = frozenset({"postmaster", "abuse", "dmarc", "tls-reports"})
 
 
 class RecipientClass(enum.StrEnum):
@@ -52,7 +49,7 @@ class House:
         return cls(
             email_address=settings.email_address.lower(),
             aliases=tuple(alias.lower() for alias in settings.email_aliases),
-            domain=(settings.email_domain or domain_of(settings.email_address)).lower(),
+            domain=settings.email_domain,
             allowed=tuple(entry.lower() for entry in settings.allowed_senders),
             blocked=tuple(entry.lower() for entry in settings.blocked_senders),
             unproven_sender=settings.unproven_sender,
@@ -70,8 +67,7 @@ class House:
             return RecipientClass.FILING
         if ticket_of(address, self.return_path_key, self.domain):
             return RecipientClass.FILING
-        untagged = f"{local.partition('+')[0]}@{domain}"
-        if untagged in (self.email_address, *self.aliases):
+        if untagged(address) in (self.email_address, *self.aliases):
             return RecipientClass.ANSWERING
         return RecipientClass.UNKNOWN
 
@@ -89,8 +85,11 @@ class Case:
     arrival: Arrival
     evidence: Evidence
     house: House
-    facts: Facts
     classes: frozenset[RecipientClass]  # of the recipients
+
+    @property
+    def facts(self) -> Facts:
+        return self.arrival.facts
 
 
 Rule = Callable[[Case], Verdict | None]
@@ -192,7 +191,6 @@ def judge(
         arrival=arrival,
         evidence=evidence,
         house=house,
-        facts=arrival.facts,
         classes=frozenset(map(house.classify, arrival.rcpt_to)),
     )
     for rule in rules:

@@ -44,7 +44,6 @@ _LIST_FIELDS = (
     "x-mailman-version",
     "x-listname",
 )
-_BOUNCE_FIELDS = ("x-failed-recipients",)
 _REPORT_TYPES = (
     "multipart/report",
     "message/delivery-status",
@@ -105,9 +104,8 @@ def bounce(headers: Headers, mail_from: str) -> str:
     media_type = headers.first("content-type").split(";")[0].strip().lower()
     if media_type in _REPORT_TYPES:
         return "it is a report"
-    for name in _BOUNCE_FIELDS:
-        if headers.has(name):
-            return f"it has the field {name.title()}"
+    if headers.has("x-failed-recipients"):
+        return "it has the field X-Failed-Recipients"
     if local_of(mail_from) in _MAIL_SYSTEM:
         return "a mail system sent it"
     if _REPORT_SUBJECT.fullmatch(headers.first("subject").strip()):

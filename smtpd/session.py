@@ -17,9 +17,10 @@ from typing import cast
 from aiosmtpd.smtp import SMTP
 
 from smtpd import replies
-from smtpd.data import DataLimits, HungUp, Intake, LineTooLong
+from smtpd.data import DataLimits
 from smtpd.errors import Temporary
 from smtpd.events import Event, address_hash, log
+from smtpd.intake import HungUp, Intake, LineTooLong
 from smtpd.limits import ByteBudget, Conduct, Connections, Patience
 from smtpd.mail import Arrival
 from smtpd.policy import RecipientClass
@@ -98,6 +99,7 @@ class Session(SMTP):
         if not self.door.connections.admit():
             self._writer.write(f"{replies.TOO_MANY_CONNECTIONS}\r\n".encode("ascii"))
             self._writer.close()
+            self._log_cut_off(replies.TOO_MANY_CONNECTIONS)
             return
         self.door.sessions.add(self)
         self.task = self.loop.create_task(self._handle_client(), name="smtp session")
@@ -139,6 +141,7 @@ class Session(SMTP):
             while last_word is None:
                 last_word = await self._exchange()
             if last_word is not replies.GOODBYE and not self._leaving:
+                self._log_cut_off(last_word)
                 await self._let_it_be_read()
         except (HungUp, TimeoutError):
             pass
@@ -230,6 +233,9 @@ class Session(SMTP):
             raise HungUp from None
         self.intake.attach(cast(asyncio.ReadTransport, self._writer.transport))
         self.tls = self._writer.get_extra_info("ssl_object").version()
+
+    def _log_cut_off(self, last_word: Reply) -> None:
+        log(Event.CUT_OFF, because=last_word.text, peer=address_hash(self.ip))
 
     def log_trouble(self, error: BaseException) -> None:
         """Tell the log what the peer only hears a 451 about."""

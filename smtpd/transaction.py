@@ -72,7 +72,9 @@ class Transaction:
             if len(self.rcpt_to) >= self._recipients_max:
                 return self._conduct.refused_recipient(replies.TOO_MANY_RECIPIENTS)
             self.rcpt_to.append(address)
-        return replies.RECIPIENT_OK
+            return replies.RECIPIENT_OK
+        # Else a peer could say it for ever: no session ends within a transaction.
+        return self._conduct.idled(replies.RECIPIENT_OK)
 
     def data(self, argument: bytes) -> Reply | None:
         """Why DATA cannot come now, None where it can."""

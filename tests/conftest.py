@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
+from sqlalchemy import URL, make_url
 
+from handlers.store.store import SqlStore
 from tests.material import FOLDER
 from tests.servers.opendkim import OpenDkim
 from tests.servers.postfix import PostfixRelay
@@ -22,6 +24,7 @@ from tests.servers.process import NotInstalled, Server
 from tests.servers.redis import RedisServer
 from tests.servers.smtp_sink import SmtpSink
 from tests.servers.tls import TlsFiles, make_tls_files
+from tests.stores import opened
 
 Thing = TypeVar("Thing")
 
@@ -133,3 +136,18 @@ def pytest_runtest_makereport(
         for server in servers.values():
             report.sections.append((f"log of {server.name}", server.log_tail()))
     return report
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """A fresh database."""
+    if request.param == "sqlite":
+        return make_url(f"sqlite+aiosqlite:///{tmp_path}/mail.sqlite3")
+    server = request.getfixturevalue("postgres_server")
+    return make_url(await server.new_database()).set(drivername="postgresql+asyncpg")
+
+
+@pytest.fixture
+async def store(url: URL) -> AsyncIterator[SqlStore]:
+    async with opened(url) as store:
+        yield store

@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpd import replies
-from smtpd.data import (
-    PAUSE_ABOVE_BYTES,
-    DataLimits,
-    HungUp,
-    Incoming,
-    Intake,
-    LineTooLong,
-    read_message,
-)
+from smtpd.data import DataLimits, Incoming, read_message
+from smtpd.intake import PAUSE_ABOVE_BYTES, HungUp, Intake, LineTooLong
 from smtpd.limits import ByteBudget, Lease
 from smtpd.replies import Reply
 

@@ -27,7 +27,6 @@ GROUND = {
 STOREYS = ("ground", "smtpd", "handlers", "config", "server")
 
 MAY_CATCH_EVERYTHING = {"smtpd/session.py", "handlers/worker.py", "smtpd/checks/verifier.py"}
-MAY_KNOW_AIOSMTPD = {"smtpd/session.py", "smtpd/data.py"}
 MAY_READ_THE_ENVIRONMENT = ("config/", "server.py")
 LINES_MAX = 400
 
@@ -108,13 +107,13 @@ def test_nobody_imports_the_tests(path: Path) -> None:
     assert [name for name in imported(path) if name.partition(".")[0] == "tests"] == []
 
 
-def test_aiosmtpd_is_known_in_two_places() -> None:
+def test_aiosmtpd_is_known_in_one_place() -> None:
     knowing = {
         relative(path)
         for path in production()
         if any(name.partition(".")[0] == "aiosmtpd" for name in imported(path))
     }
-    assert knowing <= MAY_KNOW_AIOSMTPD
+    assert knowing <= {"smtpd/session.py"}
 
 
 def catches_everything(handler: ast.ExceptHandler) -> bool:

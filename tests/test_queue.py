@@ -222,47 +222,6 @@ async def test_what_is_not_an_ending_is_not_filed(bench: Bench) -> None:
     assert await bench.queue.processing() == ()
 
 
-async def test_attempts_are_tracked(bench: Bench) -> None:
-    assert await bench.queue.tracked("a") is None
-    await put(bench.queue, "a")
-    waiting = await bench.queue.tracked("a")
-    assert waiting is not None
-    assert (waiting.status, waiting.attempts, waiting.last_attempt) == ("waiting", 0, None)
-    before = datetime.now(UTC) - timedelta(seconds=1)
-    assert await bench.queue.done("a", "waiting")
-    assert await bench.queue.done("a", "answered")
-    tracked = await bench.elsewhere.tracked("a")
-    assert tracked is not None
-    assert (tracked.status, tracked.attempts) == ("answered", 2)
-    assert tracked.last_attempt is not None
-    assert before <= tracked.last_attempt <= datetime.now(UTC)
-
-
-async def test_a_hint_that_was_not_ours_leaves_no_trace(bench: Bench) -> None:
-    assert await bench.queue.done("a", "answered")
-    tracked = await bench.queue.tracked("a")
-    assert await bench.queue.done("a", "")
-    assert await bench.queue.tracked("a") == tracked
-
-
-async def test_requeued_mail_comes_before_what_waits(bench: Bench) -> None:
-    await put(bench.queue, "a", "b", "c", "d")
-    assert await take(bench.queue, 3) == ["a", "b", "c"]
-    assert await bench.elsewhere.requeue(["a", "b", "never taken"]) == 2
-    assert await bench.queue.processing() == ("c",)
-    assert await take(bench.queue, 3) == ["a", "b", "d"]
-
-
-async def test_a_requeue_wakes_a_sleeping_taker(bench: Bench) -> None:
-    await put(bench.queue, "a")
-    await take(bench.queue, 1)
-    async with asyncio.timeout(3), asyncio.TaskGroup() as tasks:
-        taker = tasks.create_task(bench.queue.take())
-        await bench.asleep()
-        assert await bench.elsewhere.requeue(["a"]) == 1
-        assert await taker == "a"
-
-
 async def test_the_depth_counts_every_line(bench: Bench) -> None:
     await put(bench.queue, "a", "b", "c")
     await put(bench.queue, "u", "v", urgent=True)
@@ -300,16 +259,6 @@ async def test_a_full_memory_takes_no_more_until_there_is_room() -> None:
     assert not await queue.put(ticket("too many"))
     await take(queue, 1)
     assert await queue.put(ticket("fits"))
-
-
-async def test_memory_forgets_what_it_tracked_after_seven_days() -> None:
-    now = datetime(2030, 1, 1, tzinfo=UTC)
-    queue = MemoryQueue(HISTORY, now=lambda: now)
-    await queue.done("a", "answered")
-    now += timedelta(days=6, hours=23)
-    assert await queue.tracked("a") is not None
-    now += timedelta(hours=1)
-    assert await queue.tracked("a") is None
 
 
 async def test_an_idle_taker_of_the_memory_never_looks() -> None:

@@ -68,6 +68,7 @@ async def fill(queue: RedisQueue) -> None:
     assert await queue.take() == "u"
     assert await queue.done("good", "answered")
     assert await queue.done("bad", "failed")
+    assert await queue.done("not ours", "")  # leaves nothing
 
 
 NAMES = {
@@ -240,7 +241,7 @@ async def test_a_redis_that_was_never_there_is_away() -> None:
             assert not await queue.put(ticket("a"))
             assert not await queue.done("a", "answered")
             assert await queue.current_epoch() is None
-        for call in (queue.take(), queue.processing(), queue.tracked("a"), queue.requeue(["a"])):
+        for call in (queue.take(), queue.processing(), queue.depth()):
             with pytest.raises(QueueAway):
                 await call
 

@@ -22,6 +22,10 @@ def test_what_lies_an_hour_back_no_longer_counts() -> None:
     assert recent({940: 3, 941: 1, 1000: 2}, 1000) == {941: 1, 1000: 2}
 
 
+def test_what_a_clock_that_ran_ahead_has_counted_makes_nobody_wait() -> None:
+    assert recent({1001: 1, 1060: 100, 526_600: 100}, 1000) == {1001: 1}
+
+
 @given(MINUTES, st.integers(1, 20))
 def test_after_the_wait_there_is_room_and_a_minute_before_there_is_none(
     minutes: dict[int, int], limit: int

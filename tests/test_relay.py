@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from config.settings import RelaySettings
 from handlers import relay as relay_module
@@ -247,9 +248,14 @@ async def test_waiting_for_a_free_connection_ends_at_the_deadline() -> None:
     assert Counter(map(type, outcomes)) == {Uncertain: 1, Temporary: 2}
 
 
-def test_the_settings_fill_in_what_the_relay_has_none_of() -> None:
-    settings = RelaySettings(smtp_host="relay.test", smtp_username="", relay_connections=2)
-    upstream = Upstream.of(settings, helo="mx.us.example", username="ai@x", password="s3cret")
+def test_the_login_of_the_settings_is_used_and_never_shown() -> None:
+    settings = RelaySettings(
+        smtp_host="relay.test",
+        smtp_username="ai@x",
+        smtp_password=SecretStr("s3cret"),
+        relay_connections=2,
+    )
+    upstream = Upstream.of(settings, helo="mx.us.example")
     assert (upstream.username, upstream.password) == ("ai@x", "s3cret")
     assert (upstream.port, upstream.tls, upstream.connections) == (587, True, 2)
     assert "s3cret" not in repr(upstream)

@@ -42,6 +42,7 @@ def test_after_three_days_it_is_given_up() -> None:
         (Temporary("busy"), 50, Retry(delay_s=14400)),
         (Temporary("busy", retry_after_s=300), 1, Retry(delay_s=300)),
         (Temporary("busy", retry_after_s=3), 1, Retry(delay_s=30)),
+        (Temporary("busy for all time", retry_after_s=2.6e11), 1, Retry(delay_s=14400)),
         (Permanent("no such user"), 1, Retry(delay_s=None)),
         (Postponed("the hour is full", retry_after_s=1200), 9, Retry(delay_s=1200, counts=False)),
         (Uncertain("no final reply"), 1, Retry(delay_s=30, certain=False)),

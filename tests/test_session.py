@@ -25,19 +25,6 @@ from smtpd.session import ip_of
 from smtpd.ticketid import new_ticket_id
 from tests.dialogs.script import reset
 
-TO_DATA = (
-    "EHLO client.example.org",
-    "MAIL FROM:<ada@example.org>",
-    "RCPT TO:<ai@house.test>",
-    "DATA",
-)
-MESSAGE = b"Subject: one\r\n\r\nbody\r\n.\r\n"
-
-
-async def take(arrival: Arrival) -> Reply:
-    return replies.QUEUED
-
-
 @dataclass
 class Gate:
     """A receive() that waits until the test lets it go on."""
@@ -58,90 +45,6 @@ async def _until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not reached():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-
-
-class Caller:
-    """A peer that says what it is told to."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.reader: asyncio.StreamReader
-        self.writer: asyncio.StreamWriter
-
-    async def begin(self) -> Caller:
-        self.reader, self.writer = await asyncio.open_connection(sock=self.connection)
-        return self
-
-    async def hear(self) -> str:
-        """The next line; "" when the connection ended."""
-        async with asyncio.timeout(10):
-            return (await self.reader.readline()).decode("ascii").rstrip()
-
-    async def say(self, line: str) -> str:
-        """Send a command and hear the last line of its reply."""
-        self.writer.write(line.encode("ascii") + b"\r\n")
-        while "-" in (answer := await self.hear())[3:4]:
-            pass
-        return answer
-
-    async def begin_data(self) -> None:
-        assert (await self.hear()).startswith("220 ")
-        for command in TO_DATA:
-            answer = await self.say(command)
-        assert answer.startswith("354 ")
-
-    async def send_mail(self) -> str:
-        await self.begin_data()
-        self.writer.write(MESSAGE)
-        return await self.hear()
-
-
-@dataclass
-class Door:
-    """A running listener and how to reach it."""
-
-    listener: Listener
-    port: int
-    asked: list[str]  # the recipients that were asked about
-    callers: list[Caller] = field(default_factory=list)
-
-    async def call(self) -> Caller:
-        connection = socket.create_connection(("127.0.0.1", self.port))
-        connection.setblocking(False)
-        caller = await Caller(connection).begin()
-        self.callers.append(caller)
-        return caller
-
-
-@asynccontextmanager
-async def door(
-    receive: Callable[[Arrival], Awaitable[Reply]] = take,
-    patience: Patience | None = None,
-    **settings: float,
-) -> AsyncIterator[Door]:
-    asked: list[str] = []
-
-    def classify(address: str) -> RecipientClass:
-        asked.append(address)
-        return RecipientClass.ANSWERING
-
-    listener = Listener(
-        DoorSettings.model_validate({"listen_host": "127.0.0.1", "listen_port": 0, **settings}),
-        classify=classify,
-        hostname="mx.house.test",
-        receive=receive,
-        patience=patience,
-    )
-    ((_, port),) = await listener.start()
-    open_door = Door(listener, port, asked)
-    try:
-        yield open_door
-    finally:
-        for caller in open_door.callers:
-            caller.writer.transport.abort()
-        await listener.stop(drain_s=5)
-        assert listener.connections == 0
-        assert listener.held_bytes == 0
 
 
 async def test_what_receive_says_is_what_the_peer_hears() -> None:
@@ -280,9 +183,19 @@ async def test_idle_commands_between_mails_are_forgiven() -> None:
         assert await caller.say("RSET") == str(replies.TOO_MANY_ERRORS)
 
 
+async def test_one_recipient_cannot_be_named_for_ever() -> None:
+    async with door(patience=Patience(idle_commands=3)) as house:
+        caller = await house.call()
+        await caller.hear()
+        for command in TO_DATA[:-1]:  # EHLO is idle, too
+            await caller.say(command)
+        said = [await caller.say(TO_DATA[-2]) for _ in range(3)]
+        assert said == [str(replies.RECIPIENT_OK)] * 2 + [str(replies.TOO_MANY_ERRORS)]
+
+
 async def test_a_peer_that_reads_no_replies_is_heard_no_more_and_then_cut_off() -> None:
     commands = 300_000
-    async with door(command_timeout=0.3) as house:
+    async with door(command_timeout=0.3, patience=Patience(idle_commands=commands)) as house:
         caller = await house.call()
         await caller.hear()
         for command in TO_DATA[:2]:
@@ -369,14 +282,3 @@ async def test_stopping_does_not_wait_beyond_the_drain() -> None:
 )
 def test_a_peer_has_an_address_or_none(peername: object, ip: str) -> None:
     assert ip_of(peername) == ip
-
-
-def test_ticket_ids_sort_by_time_and_never_repeat() -> None:
-    began = datetime(2026, 11, 23, tzinfo=UTC)
-    ids = [new_ticket_id(began + timedelta(milliseconds=n)) for n in range(1000)]
-    assert all(earlier < later for earlier, later in pairwise(ids))
-    assert {len(name) for name in ids} == {26}
-    assert all(name.isalnum() and name == name.lower() for name in ids)
-    assert len({new_ticket_id(began) for _ in range(1000)}) == 1000
-    # All but the time is random: 80 bits, and the first one after the time is no constant.
-    assert len({new_ticket_id(began)[10:12] for _ in range(1000)}) > 100

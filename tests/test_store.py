@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,94 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, make_url, text, update
 
-from handlers.letter import Answer, Claim, Ending, Letter, Outgoing, State, Ticket
+from handlers.letter import Claim, Ending, State, Ticket
 from handlers.store.claiming import Later
 from handlers.store.models import EmailMessage, Heartbeat
-from handlers.store.opening import engine_for, open_database
-from handlers.store.store import Limits, SqlStore
-from handlers.store.writer import Writer
-from smtpd.errors import ClaimLost, Permanent, Postponed
+from handlers.store.store import SqlStore
+from smtpd.errors import ClaimLost, Permanent
 from smtpd.mail import Evidence
 from tests.arrivals import ANSWER, HOLD, KEEP, arrival, mail
-
-SECRET = "a secret of the tests, thirty-two bytes or more"
-ANSWERED = Ending(what=State.ANSWERED, because="250 2.0.0 Ok")
-
-
-@asynccontextmanager
-async def opened(
-    url: URL, *, worker: str = "here:1", limits: Limits | None = None, secret: str = SECRET
-) -> AsyncIterator[SqlStore]:
-    """A store on this database, its writer running."""
-    engine = engine_for(url, {})
-    try:
-        keys = await open_database(engine, secret, unsafe=True)
-        writer = Writer(engine)
-        limits = limits or Limits(to_all=100, to_one=100)
-        store = SqlStore(engine, writer, keys, worker=worker, limits=limits)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(writer.run(), name="writer")
-            await store.beat()
-            yield store
-            writer.finish()
-    finally:
-        await engine.dispose()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    """A fresh database."""
-    if request.param == "sqlite":
-        return make_url(f"sqlite+aiosqlite:///{tmp_path}/mail.sqlite3")
-    server = request.getfixturevalue("postgres_server")
-    return make_url(await server.new_database()).set(drivername="postgresql+asyncpg")
-
-
-@pytest.fixture
-async def store(url: URL) -> AsyncIterator[SqlStore]:
-    async with opened(url) as store:
-        yield store
-
-
-async def keep(store: SqlStore, raw: bytes | None = None) -> Ticket:
-    return await store.keep(arrival(raw), Evidence(), ANSWER)
-
-
-async def claimed(store: SqlStore, ticket: Ticket) -> Claim:
-    claim = await store.claim(ticket.id)
-    assert isinstance(claim, Claim)
-    return claim
-
-
-OUTGOING = Outgoing(
-    message_id="<reply@us.example>", mail_from="", rcpt_to="ada@example.org", raw=b"Reply\r\n"
-)
-SAID = Answer(text="Yes, you may.", model="demo")
-
-
-async def write(store: SqlStore, claim: Claim, message_id: str = "<reply@us.example>") -> None:
-    await store.written(claim, SAID, replace(OUTGOING, message_id=message_id))
-
-
-async def row(store: SqlStore, email_id: str) -> EmailMessage:
-    async with store._engine.connect() as connection:
-        found = await connection.execute(
-            text("SELECT * FROM email_message WHERE id=:i"), {"i": email_id}
-        )
-        return found.one()  # type: ignore[return-value]
-
-
-def letter(body: str) -> Letter:
-    return Letter(
-        sender="ada@example.org",
-        sender_name="Ada",
-        subject="A question",
-        message_id="<1@example.org>",
-        references=(),
-        body_text=body,
-        body_html="",
-        new_text=body,
-    )
+from tests.stores import ANSWERED, OUTGOING, claimed, keep, letter, opened, row, write
 
 
 async def test_the_same_delivery_gives_the_same_ticket(store: SqlStore) -> None:
@@ -220,6 +139,22 @@ async def test_death_while_sending_is_an_uncertain_send(store: SqlStore) -> None
     await store.sending(second)
 
 
+async def test_a_send_is_not_taken_over_while_the_relay_may_still_be_talked_to(url: URL) -> None:
+    async with opened(url, relay_timeout_s=60) as store:
+        ticket = await keep(store)
+        claim = await claimed(store, ticket)
+        await write(store, claim)
+        await store.sending(claim)
+        await dead(store)
+        assert await store.orphaned(10) == []
+        assert await store.claim(ticket.id) is None
+        long_ago = datetime.now(UTC) - timedelta(seconds=61)
+        async with store._engine.begin() as connection:
+            await connection.execute(update(EmailMessage).values(last_attempt=long_ago))
+        assert len(await store.orphaned(10)) == 1
+        await claimed(store, ticket)
+
+
 async def test_a_restart_frees_what_the_run_before_held(store: SqlStore) -> None:
     ticket = await keep(store)
     claim = await claimed(store, ticket)
@@ -307,33 +242,6 @@ async def test_reading_again_files_a_letter_once(store: SqlStore) -> None:
     assert mails == [1]
 
 
-async def test_the_hours_answers_are_counted_exactly_and_once_a_mail(url: URL) -> None:
-    async with opened(url, limits=Limits(to_all=5, to_one=100)) as store:
-        claims = [await claimed(store, await keep(store)) for _ in range(8)]
-        outcomes = await asyncio.gather(
-            *(store.reserve(claim) for claim in claims), return_exceptions=True
-        )
-        refused = [outcome for outcome in outcomes if outcome is not None]
-        assert len(refused) == 3
-        assert all(isinstance(outcome, Postponed) for outcome in refused)
-        winner = next(
-            claim for claim, outcome in zip(claims, outcomes, strict=True) if outcome is None
-        )
-        await store.reserve(winner)  # a retry of the same mail takes no second place
-
-
-async def test_one_sender_does_not_use_up_the_others_answers(url: URL) -> None:
-    async with opened(url, limits=Limits(to_all=100, to_one=2)) as store:
-        for _ in range(2):
-            await store.reserve(await claimed(store, await keep(store)))
-        third = await claimed(store, await keep(store))
-        with pytest.raises(Postponed) as postponed:
-            await store.reserve(third)
-        assert 0 < (postponed.value.retry_after_s or 0) <= 3600
-        other = await claimed(store, await keep(store, mail(sender="bob@example.org")))
-        await store.reserve(other)
-
-
 async def test_what_was_handed_back_waits_its_time(store: SqlStore) -> None:
     ticket = await keep(store)
     claim = await claimed(store, ticket)
@@ -380,3 +288,15 @@ async def test_old_hashes_are_let_go(store: SqlStore) -> None:
     first = await store.keep(arrival(raw, received_at=old), Evidence(), ANSWER)
     await store.tidy()
     assert (await keep(store, raw)).id != first.id
+
+
+async def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:
+    path = tmp_path / "mail.sqlite3"
+    async with opened(make_url(f"sqlite+aiosqlite:///{path}")) as store:
+        ticket = await keep(store)
+        writing = sqlite3.connect(path, isolation_level=None)
+        writing.execute("BEGIN IMMEDIATE")
+        async with asyncio.timeout(2):  # a lock is waited for five seconds
+            assert await store.explain(ticket.id) is not None
+        writing.execute("ROLLBACK")
+        writing.close()

@@ -17,7 +17,7 @@ from handlers.store.store import SqlStore
 from handlers.sweeping import Sweeper
 from smtpd.mail import Evidence
 from tests.arrivals import ANSWER, arrival
-from tests.test_store import opened
+from tests.stores import opened
 
 A_MINUTE_AGO = timedelta(seconds=60)
 
@@ -116,3 +116,15 @@ async def test_a_full_queue_leaves_the_rest_for_later(store: SqlStore) -> None:
     assert await house.sweeper.sweep() == 2
     await house.line.take()
     assert await house.sweeper.sweep() == 1
+
+
+async def test_a_queue_that_lost_its_lines_but_not_its_name_is_filled_again(
+    store: SqlStore,
+) -> None:
+    """As where Redis is short of memory and may drop any key."""
+    house = House(store)
+    email_id = await old_mail(store)
+    await house.sweeper.sweep()
+    house.queue._ordinary.clear()
+    assert await house.sweeper.sweep() == 1
+    assert await house.line.take() == email_id

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handlers import writing
+from handlers import encoding, writing
 from handlers.letter import Letter, Record
 from handlers.signing import Signer, public_record
 from handlers.writing import Frame, Letterhead, ReplyWriter
@@ -142,6 +142,13 @@ def test_a_stranger_s_words_are_no_markup_and_no_template() -> None:
     assert "{{ thread_id }}" in html
 
 
+def test_no_character_comes_in_by_its_number() -> None:
+    raw = compose(text="Oui&#13;non &#x202e;txt.exe &#12; &#xad;")
+    assert b"\r" not in raw.replace(b"\r\n", b"")
+    for kind in ("plain", "html"):
+        assert not {"\u202e", "\x0c", "\xad"} & set(shown(raw, kind))
+
+
 @pytest.mark.parametrize(
     ("incoming", "suggested", "reply"),
     [
@@ -215,7 +222,7 @@ def test_a_mail_without_an_author_has_no_reply() -> None:
 @pytest.mark.parametrize("word", ["a\r\nBcc: x@y", "a\nb", "é", "\x00", "a\x7f", "\u2028"])
 def test_no_word_that_could_end_a_field_is_written(word: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
-        writing.field("Subject", word)
+        encoding.field("Subject", word)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +327,7 @@ def test_whatever_strangers_write_the_reply_has_its_fields_and_no_other(
 @example("=?utf-8?q?=41?=")
 @example('A "quoted" \\ name')
 @example("Renard, Camille")
-@example("x" * writing.NAME_MAX + " y")
+@example("x" * encoding.NAME_MAX + " y")
 def test_every_name_is_shown_as_it_was_or_not_at_all(name: str) -> None:
     wanted = one_line(name, 1000)
     to = message_from_bytes(compose(a_letter(sender_name=name)))["To"].replace("\r\n", "")
@@ -329,7 +336,7 @@ def test_every_name_is_shown_as_it_was_or_not_at_all(name: str) -> None:
     if box:
         assert box.removesuffix(" <camille@client.example>").strip('"') == wanted.strip('"')
     else:
-        assert not wanted or "@" in wanted or len(wanted) > writing.NAME_MAX
+        assert not wanted or "@" in wanted or len(wanted) > encoding.NAME_MAX
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,8 @@ class Stage:
 async def stage(behaviour: Behaviour, *, port: int = 0) -> AsyncIterator[Stage]:
     """The AI core, the relay and the house, up until the block ends.
 
-    The house listens on `port` where it is free, else on any free one.
-
-    Nothing outlives the block: the database and the key lie in a temporary folder.
+    The house listens on `port` where it is free, else on any free one. Nothing outlives
+    the block: the database and the key lie in a temporary folder.
     """
     # The house's log stays quiet unless something is wrong: ears.py hears its events anyway.
     configure(LogSettings(log_level=LOG_LEVEL), secrets.token_bytes(32))

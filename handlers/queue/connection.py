@@ -58,12 +58,6 @@ class Connection:
         """A script to run here."""
         return Script(self, self._client.register_script(text))
 
-    async def read(self, keys: Sequence[str]) -> list[str | None]:
-        """The values of string keys."""
-        with self.reaching():
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                return cast("list[str | None]", await self._client.mget(keys))
-
     async def read_list(self, key: str) -> list[str]:
         """The whole of a list."""
         with self.reaching():

@@ -6,9 +6,7 @@ twice, and a queue that forgets costs time, never a mail.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Protocol
 
 from handlers.letter import State
@@ -17,7 +15,6 @@ from smtpd.errors import Temporary
 
 # Every fifth hint comes from the ordinary line first: urgent mail never stops the rest.
 ORDINARY_EVERY = 5
-TRACKED_FOR = timedelta(days=7)
 
 COMPLETED = frozenset((State.ANSWERED, State.UNANSWERED, State.HELD))
 
@@ -34,15 +31,6 @@ class Depth:
     urgent: int
     processing: int
     delayed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tracked:
-    """What the queue remembers of one mail. The database knows better."""
-
-    status: str
-    attempts: int = 0
-    last_attempt: datetime | None = None  # UTC
 
 
 class WorkQueue(Queue, Protocol):
@@ -71,16 +59,8 @@ class WorkQueue(Queue, Protocol):
         """
         ...
 
-    async def tracked(self, email_id: str) -> Tracked | None:
-        """What is remembered of a mail for seven days. Raises QueueAway."""
-        ...
-
     async def processing(self) -> tuple[str, ...]:
         """The ids in work, longest first. Raises QueueAway."""
-        ...
-
-    async def requeue(self, email_ids: Sequence[str]) -> int:
-        """Put ids that are in work back in front of the line; how many. Raises QueueAway."""
         ...
 
     async def depth(self) -> Depth:

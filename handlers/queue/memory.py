@@ -6,13 +6,13 @@ import asyncio
 import heapq
 import itertools
 import secrets
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
 from handlers.letter import State, Ticket
-from handlers.queue.contract import COMPLETED, TRACKED_FOR, Depth, Tracked, ordinary_first
+from handlers.queue.contract import COMPLETED, Depth, ordinary_first
 
 # A waiting id takes about 200 bytes; what finds no room here waits in the database.
 _MOST_WAITING = 100_000
@@ -42,7 +42,6 @@ class MemoryQueue:
         self._delayed: list[tuple[datetime, int, Ticket]] = []
         self._order = itertools.count()  # keeps those due at the same time in line
         self._processing: dict[str, None] = {}
-        self._tracked: OrderedDict[str, tuple[datetime, Tracked]] = OrderedDict()
         self._taken = 0
         self._wake = asyncio.Event()
 
@@ -58,7 +57,6 @@ class MemoryQueue:
             heapq.heappush(self._delayed, (due, next(self._order), ticket))
         else:
             self._line(ticket.urgent).append(ticket.id)
-        self._track(ticket.id, State.WAITING, attempt=False)
         self._wake.set()
         return True
 
@@ -80,27 +78,11 @@ class MemoryQueue:
             self.completed.appendleft(email_id)
         elif state == State.FAILED:
             self.failed.appendleft(email_id)
-        if state:
-            self._track(email_id, state, attempt=True)
         return True
-
-    async def tracked(self, email_id: str) -> Tracked | None:
-        """What is remembered of a mail for seven days."""
-        until, found = self._tracked.get(email_id, (self._now(), None))
-        return found if until > self._now() else None
 
     async def processing(self) -> tuple[str, ...]:
         """The ids in work, longest first."""
         return tuple(self._processing)
-
-    async def requeue(self, email_ids: Sequence[str]) -> int:
-        """Put ids that are in work back in front of the line; how many."""
-        back = [email_id for email_id in email_ids if email_id in self._processing]
-        for email_id in reversed(back):
-            del self._processing[email_id]
-            self._ordinary.appendleft(email_id)
-        self._wake.set()
-        return len(back)
 
     async def depth(self) -> Depth:
         """How long the lines are."""
@@ -131,17 +113,3 @@ class MemoryQueue:
         if not self._delayed:
             return None
         return (self._delayed[0][0] - self._now()).total_seconds()
-
-    def _track(self, email_id: str, state: str, *, attempt: bool) -> None:
-        now = self._now()
-        _, before = self._tracked.pop(email_id, (now, Tracked(status=state)))
-        self._tracked[email_id] = (
-            now + TRACKED_FOR,
-            Tracked(
-                status=state,
-                attempts=before.attempts + attempt,
-                last_attempt=now if attempt else before.last_attempt,
-            ),
-        )
-        if len(self._tracked) > self._most_waiting:
-            self._tracked.popitem(last=False)

@@ -13,14 +13,7 @@ from typing import Any
 from handlers.letter import State, Ticket
 from handlers.queue import scripts
 from handlers.queue.connection import Connection
-from handlers.queue.contract import (
-    COMPLETED,
-    TRACKED_FOR,
-    Depth,
-    QueueAway,
-    Tracked,
-    ordinary_first,
-)
+from handlers.queue.contract import COMPLETED, Depth, QueueAway, ordinary_first
 from handlers.queue.keys import Keys
 
 # The contract says 50 ms; the rest is for our own loop.
@@ -29,7 +22,8 @@ _PUT_WITHIN_S = 0.04
 _PUT_AT_ONCE = 200
 # An idle taker looks by itself this often, should a wake-up have died with its process.
 _IDLE_MS = 5000
-_TRACKED_S = int(TRACKED_FOR.total_seconds())
+# A mail's status, attempts and last attempt, for whoever looks into Redis.
+_TRACKED_S = 7 * 86400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +53,7 @@ class RedisQueue:
         self._put = self._connection.script(scripts.PUT)
         self._take = self._connection.script(scripts.TAKE)
         self._done = self._connection.script(scripts.DONE)
-        self._requeue = self._connection.script(scripts.REQUEUE)
+        self._give_back = self._connection.script(scripts.GIVE_BACK)
         self._depth = self._connection.script(scripts.DEPTH)
         self._putting: list[_Put] = []
         self._putter: asyncio.Task[None] | None = None
@@ -121,28 +115,9 @@ class RedisQueue:
             return False
         return True
 
-    async def tracked(self, email_id: str) -> Tracked | None:
-        """What is remembered of a mail for seven days. Raises QueueAway."""
-        names = self._keys
-        status, attempts, last_attempt = await self._connection.read(
-            [names.status(email_id), names.attempts(email_id), names.last_attempt(email_id)]
-        )
-        if status is None:
-            return None
-        return Tracked(
-            status=status,
-            attempts=int(attempts or 0),
-            last_attempt=datetime.fromisoformat(last_attempt) if last_attempt else None,
-        )
-
     async def processing(self) -> tuple[str, ...]:
         """The ids in work, longest first. Raises QueueAway."""
         return tuple(dict.fromkeys(await self._connection.read_list(self._keys.processing)))
-
-    async def requeue(self, email_ids: Sequence[str]) -> int:
-        """Put ids that are in work back in front of the line; how many. Raises QueueAway."""
-        names = self._keys
-        return int(await self._requeue([names.wake, names.processing, names.pending], email_ids))
 
     async def depth(self) -> Depth:
         """How long the lines are. Raises QueueAway."""
@@ -192,7 +167,8 @@ class RedisQueue:
             with suppress(QueueAway):
                 email_id, _ = await attempt
                 if email_id is not None:
-                    await self.requeue([email_id])
+                    names = self._keys
+                    await self._give_back([names.wake, names.processing, names.pending], [email_id])
             raise
 
     async def _look(self) -> tuple[str | None, int]:

@@ -117,19 +117,14 @@ if KEYS[5] then
 end
 """
 
-# KEYS: wake, processing, pending. ARGV: ids, longest in work first. Gives their number.
-REQUEUE = (
+# KEYS: wake, processing, pending. ARGV: the id, which goes back in front of the line.
+GIVE_BACK = (
     _WAKE
     + """
-local back = 0
-for number = #ARGV, 1, -1 do
-  if redis.call('LREM', KEYS[2], 0, ARGV[number]) > 0 then
-    redis.call('LPUSH', KEYS[3], ARGV[number])
-    back = back + 1
-  end
+if redis.call('LREM', KEYS[2], 0, ARGV[1]) > 0 then
+  redis.call('LPUSH', KEYS[3], ARGV[1])
+  wake(KEYS[1])
 end
-if back > 0 then wake(KEYS[1]) end
-return back
 """
 )
 

@@ -7,13 +7,14 @@ older number changes no row and raises ClaimLost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Select,
     Update,
     and_,
     bindparam,
@@ -21,7 +22,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     or_,
     select,
     update,
@@ -30,7 +30,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from handlers.letter import Claim, State
 from handlers.store.clock import database_now
-from handlers.store.models import IS_OWED, MAIL, Heartbeat, Story
+from handlers.store.models import IS_OWED, MAIL, Heartbeat
 from handlers.store.opening import insert_into
 from smtpd.errors import ClaimLost
 
@@ -39,6 +39,7 @@ HEARTBEAT_S = 5.0
 TAKEOVER_S = 15.0
 # How long a mail waits for another one of its thread before it asks again.
 _BUSY_S = 2.0
+_TAKEN_OVER = "another worker took the mail over"
 
 # What a claim that ended without a word leaves behind: a send may have happened.
 _AFTER_DEATH: dict[str, Any] = {
@@ -46,11 +47,6 @@ _AFTER_DEATH: dict[str, Any] = {
     "uncertain": MAIL.c.uncertain + case((MAIL.c.state == State.SENDING, 1), else_=0),
     "state": case((MAIL.c.state == State.SENDING, State.WRITTEN), else_=MAIL.c.state),
 }
-_TELL = insert(Story)
-
-
-# One line of a mail's story: its id, when, the event, the sealed reason.
-Line = tuple[str, datetime, str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +56,14 @@ class Later:
     due: datetime
 
 
-_LIVING = select(Heartbeat.worker).where(Heartbeat.seen_at > database_now() - TAKEOVER_S)
-_UNHELD = or_(MAIL.c.worker.is_(None), MAIL.c.worker.not_in(_LIVING))
+LIVING = select(Heartbeat.worker).where(Heartbeat.seen_at > database_now() - TAKEOVER_S)
+# A worker that lost sight of the database for a while may still be talking to the relay:
+# what it sends is taken over only when the relay's deadline has passed, too.
+ABANDONED = and_(
+    MAIL.c.worker.not_in(LIVING),
+    or_(MAIL.c.state != State.SENDING, MAIL.c.last_attempt <= bindparam("sent_before")),
+)
+_UNHELD = or_(MAIL.c.worker.is_(None), ABANDONED)
 _THIS = MAIL.c.id == bindparam("mail")
 
 
@@ -106,15 +108,19 @@ _WHY_NOT = select(MAIL.c.not_before).where(_THIS, IS_OWED, _UNHELD)
 
 
 def claim(
-    connection: Connection, email_id: str, worker: str, now: datetime
+    connection: Connection, email_id: str, worker: str, now: datetime, sent_before: datetime
 ) -> Claim | Later | None:
-    """Take the mail for this worker. None: nothing is owed, or somebody living has it."""
+    """Take the mail for this worker. None: nothing is owed, or somebody living has it.
+
+    A dead worker's mail is taken over; one it was sending, only if that began at
+    `sent_before` or earlier.
+    """
     if not _lock_thread(connection, email_id):
         return Later(now + timedelta(seconds=_BUSY_S))
-    named = {"mail": email_id, "taker": worker, "now": now}
+    named = {"mail": email_id, "taker": worker, "now": now, "sent_before": sent_before}
     row = connection.execute(_CLAIM, named).one_or_none()
     if row is None:
-        return _why_not(connection, email_id, now)
+        return _why_not(connection, email_id, now, sent_before)
     return Claim(
         id=email_id,
         number=row.claim,
@@ -135,8 +141,11 @@ def _lock_thread(connection: Connection, email_id: str) -> bool:
     return connection.execute(_LOCK_THREAD, {"mail": email_id}).scalar_one() is not False
 
 
-def _why_not(connection: Connection, email_id: str, now: datetime) -> Later | None:
-    row = connection.execute(_WHY_NOT, {"mail": email_id}).one_or_none()
+def _why_not(
+    connection: Connection, email_id: str, now: datetime, sent_before: datetime
+) -> Later | None:
+    named = {"mail": email_id, "sent_before": sent_before}
+    row = connection.execute(_WHY_NOT, named).one_or_none()
     if row is None:
         return None
     soon = now + timedelta(seconds=_BUSY_S)
@@ -156,12 +165,20 @@ def named(claimed: Claim) -> dict[str, Any]:
     return {"mail": claimed.id, "number": claimed.number}
 
 
+def held(connection: Connection, claimed: Claim, query: Select[*tuple[Any, ...]]) -> Any:
+    """The row of the claim, by a query with HOLDING. Raises ClaimLost when it is no longer ours."""
+    row = connection.execute(query, named(claimed)).one_or_none()
+    if row is None:
+        raise ClaimLost(_TAKEN_OVER)
+    return row
+
+
 def advance(
     connection: Connection, claimed: Claim, statement: Update = ADVANCE, **values: Any
 ) -> None:
     """Change the claimed row. Raises ClaimLost when it is no longer ours, or not so."""
     if connection.execute(statement, {**named(claimed), **values}).rowcount != 1:
-        raise ClaimLost("another worker took the mail over")
+        raise ClaimLost(_TAKEN_OVER)
 
 
 def let_go(connection: Connection, claimed: Claim, **values: Any) -> None:
@@ -169,9 +186,9 @@ def let_go(connection: Connection, claimed: Claim, **values: Any) -> None:
     advance(connection, claimed, _LET_GO, **values)
 
 
-def begin_sending(connection: Connection, claimed: Claim) -> None:
+def begin_sending(connection: Connection, claimed: Claim, now: datetime) -> None:
     """Commit that DATA may begin: the compare-and-set that makes one answer of one mail."""
-    advance(connection, claimed, _SEND)
+    advance(connection, claimed, _SEND, last_attempt=now)
 
 
 def hand_back(
@@ -213,17 +230,6 @@ def release(email_id: str, worker: str) -> Callable[[Connection], None]:
         )
 
     return write
-
-
-def tell(connection: Connection, lines: Sequence[Line]) -> None:
-    """Add lines to the stories of mails."""
-    connection.execute(
-        _TELL,
-        [
-            {"email_id": email_id, "at": at, "event": event, "because": because}
-            for email_id, at, event, because in lines
-        ],
-    )
 
 
 def beat(worker: str) -> Callable[[Connection], None]:

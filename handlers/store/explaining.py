@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from handlers.store.models import Attachment, EmailMessage, PersonKey, Story
+from handlers.store.models import Attachment, EmailMessage, Story
+from handlers.store.people import stored_seal
 from handlers.store.recalling import open_envelope
 from handlers.store.sealing import Seal
 
@@ -57,7 +58,7 @@ def explain(connection: Connection, email_id: str, master: Seal) -> Explained | 
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    seal = _seal(connection, row.person, master)
+    seal = stored_seal(connection, row.person, master)
     return Explained(
         id=row.id,
         thread_id=row.thread_id,
@@ -78,12 +79,6 @@ def explain(connection: Connection, email_id: str, master: Seal) -> Explained | 
         story=_story(connection, row, seal),
         **_envelope(row, seal),
     )
-
-
-def _seal(connection: Connection, person: str, master: Seal) -> Seal | None:
-    query = select(PersonKey.wrapped).where(PersonKey.person == person)
-    wrapped = connection.execute(query).scalar_one_or_none()
-    return None if wrapped is None else Seal.of(master.open(wrapped, f"person_key:{person}"))
 
 
 def _open(seal: Seal | None, sealed: bytes, place: str) -> str:

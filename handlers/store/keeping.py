@@ -42,7 +42,7 @@ class Keeping:
     row: dict[str, Any]
     chunks: tuple[bytes, ...]
     references: tuple[str, ...]  # hashes of the messages it answers
-    copy_because: bytes  # sealed prefix-free reason, should it be a copy
+    copy_because: bytes  # sealed reason, should it be a copy
 
 
 def prepare(
@@ -181,11 +181,12 @@ def _kept_before(connection: Connection, keeping: Keeping) -> Ticket:
     query = select(EmailMessage.id, EmailMessage.state, EmailMessage.urgent).where(
         EmailMessage.delivery_hash == row["delivery_hash"]
     )
-    if known := connection.execute(query).one_or_none():
-        return Ticket(id=known.id, owed=known.state in OWED, urgent=known.urgent)
-    if row["state"] == State.WAITING and _supersede(connection, row["message_hash"]):
+    known = connection.execute(query).one_or_none()
+    if row["state"] == State.WAITING and _supersede(connection, row):
         connection.execute(insert(EmailMessage), [row])
         return _ticket(keeping)
+    if known:
+        return Ticket(id=known.id, owed=known.state in OWED, urgent=known.urgent)
     copy = {
         **row,
         "message_hash": None,
@@ -199,18 +200,23 @@ def _kept_before(connection: Connection, keeping: Keeping) -> Ticket:
     return Ticket(id=row["id"], owed=False)
 
 
-def _supersede(connection: Connection, message_hash: str) -> bool:
+def _supersede(connection: Connection, row: dict[str, Any]) -> bool:
     """Whether the first of its kind only lies filed or held: then this one is answered.
 
-    A forwarder's unproven copy that came first must not silence the proven original.
+    An unproven copy that came first, a forwarder's or a forger's with the same envelope,
+    must not silence the proven original. What a worker has held may have been answered.
     """
     first = (
         update(EmailMessage)
-        .where(EmailMessage.message_hash == message_hash)
-        .where(EmailMessage.state.in_((State.HELD, State.KEPT)))
+        .where(EmailMessage.message_hash == row["message_hash"])
+        .where(EmailMessage.state.in_((State.HELD, State.KEPT)), EmailMessage.claim == 0)
         .values(message_hash=None)
     )
-    return connection.execute(first).rowcount == 1
+    if connection.execute(first).rowcount != 1:
+        return False
+    same_delivery = EmailMessage.delivery_hash == row["delivery_hash"]
+    connection.execute(update(EmailMessage).where(same_delivery).values(delivery_hash=None))
+    return True
 
 
 def _join_threads(connection: Connection, items: Sequence[Keeping]) -> list[Keeping]:
@@ -223,7 +229,11 @@ def _join_threads(connection: Connection, items: Sequence[Keeping]) -> list[Keep
         EmailMessage.thread_id,
         EmailMessage.message_id_hash,
         EmailMessage.outgoing_hash,
-    ).where(or_(EmailMessage.message_id_hash.in_(asked), EmailMessage.outgoing_hash.in_(asked)))
+    ).where(
+        or_(EmailMessage.message_id_hash.in_(asked), EmailMessage.outgoing_hash.in_(asked)),
+        # A forger may have given a mail we never worked on the Message-ID of a real one.
+        or_(EmailMessage.state.in_(OWED), EmailMessage.claim > 0),
+    )
     threads: dict[tuple[str, str], str] = {}
     for row in connection.execute(query):
         for reference in (row.message_id_hash, row.outgoing_hash):

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Select, delete, not_, select, update
 
 from handlers.letter import Ticket
-from handlers.store.claiming import TAKEOVER_S
+from handlers.store.claiming import ABANDONED
 from handlers.store.clock import database_now
 from handlers.store.models import IS_OWED, EmailMessage, Heartbeat
 
@@ -48,11 +48,10 @@ def forgotten(connection: Connection, epoch: str, now: datetime, limit: int) -> 
     return debts
 
 
-def orphaned(connection: Connection, limit: int) -> list[Debt]:
-    """Owed mail whose worker has not been seen for the takeover time."""
-    living = select(Heartbeat.worker).where(Heartbeat.seen_at > database_now() - TAKEOVER_S)
-    query = _owed().where(EmailMessage.worker.is_not(None), EmailMessage.worker.not_in(living))
-    return _debts(connection, query.limit(limit))
+def orphaned(connection: Connection, sent_before: datetime, limit: int) -> list[Debt]:
+    """Owed mail that a dead worker left behind, as claim() would take it over."""
+    query = _owed().where(EmailMessage.worker.is_not(None), ABANDONED).limit(limit)
+    return _debts(connection, query, sent_before=sent_before)
 
 
 def unclaimed(connection: Connection, ids: Sequence[str]) -> list[Debt]:
@@ -84,10 +83,12 @@ def _owed() -> Select[str, bool, datetime | None]:
     return select(EmailMessage.id, EmailMessage.urgent, EmailMessage.not_before).where(IS_OWED)
 
 
-def _debts(connection: Connection, query: Select[str, bool, datetime | None]) -> list[Debt]:
+def _debts(
+    connection: Connection, query: Select[str, bool, datetime | None], **values: datetime
+) -> list[Debt]:
     return [
         Debt(Ticket(id=row.id, owed=True, urgent=row.urgent), row.not_before)
-        for row in connection.execute(query)
+        for row in connection.execute(query, values)
     ]
 
 

@@ -37,26 +37,32 @@ class People:
             return known
         wrapped = self._master.close(os.urandom(KEY_BYTES), _place(person))
         stored = await self._writer.batched(make_keys, (person, wrapped))
-        return self._learn(person, stored)
+        return self._learn(person, _opened(stored, person, self._master))
 
     async def known_seal(self, person: str) -> Seal | None:
         """The person's seal, or None where the key is gone: then so is what it sealed."""
         if person in self._seals:
             return self._seals[person]
-        stored = await reading(self._engine, partial(_stored, person=person))
-        return None if stored is None else self._learn(person, stored)
+        ask = partial(stored_seal, person=person, master=self._master)
+        seal = await reading(self._engine, ask)
+        return None if seal is None else self._learn(person, seal)
 
-    def _learn(self, person: str, wrapped: bytes) -> Seal:
-        seal = Seal.of(self._master.open(wrapped, _place(person)))
+    def _learn(self, person: str, seal: Seal) -> Seal:
         self._seals[person] = seal
         if len(self._seals) > _REMEMBERED:
             self._seals.popitem(last=False)
         return seal
 
 
-def _stored(connection: Connection, person: str) -> bytes | None:
+def stored_seal(connection: Connection, person: str, master: Seal) -> Seal | None:
+    """The person's seal as the database has it, None where the key is gone."""
     query = select(PersonKey.wrapped).where(PersonKey.person == person)
-    return connection.execute(query).scalar_one_or_none()
+    wrapped = connection.execute(query).scalar_one_or_none()
+    return None if wrapped is None else _opened(wrapped, person, master)
+
+
+def _opened(wrapped: bytes, person: str, master: Seal) -> Seal:
+    return Seal.of(master.open(wrapped, _place(person)))
 
 
 def _place(person: str) -> str:

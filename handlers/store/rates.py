@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, bindparam, select, update
 
 from handlers.letter import Claim
-from handlers.store.claiming import HOLDING, advance, named
+from handlers.store.claiming import HOLDING, advance, held
 from handlers.store.models import MAIL, RATE
 from handlers.store.opening import insert_into
-from smtpd.errors import ClaimLost, Postponed
+from smtpd.errors import Postponed
 
 # Sorts before every person's hash (hexadecimal), so that all processes lock it first.
 EVERYBODY = "*"
@@ -37,10 +37,7 @@ def reserve(
 
     Raises Postponed with the seconds to wait when a scope is full; then nothing is counted.
     """
-    row = connection.execute(_RESERVED, named(claimed)).one_or_none()
-    if row is None:
-        raise ClaimLost("another worker took the mail over")
-    if row.reserved:
+    if held(connection, claimed, _RESERVED).reserved:
         return
     minute = int(now.timestamp() // 60)
     counted = {
@@ -80,8 +77,11 @@ def _locked(connection: Connection, limits: Mapping[str, int]) -> dict[str, Minu
 
 
 def recent(minutes: Mapping[int, int], minute: int) -> Minutes:
-    """The counts that still lie in the hour that ends with this minute."""
-    return {at: count for at, count in minutes.items() if at > minute - _WINDOW_MIN}
+    """The counts of the hour that ends with this minute, and of a clock a little ahead of ours.
+
+    What lies further ahead was counted by a clock that was wrong.
+    """
+    return {at: count for at, count in minutes.items() if abs(at - minute) < _WINDOW_MIN}
 
 
 def minutes_to_wait(minutes: Mapping[int, int], limit: int, minute: int) -> int:

@@ -11,10 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from handlers.letter import Claim, Outgoing, Said, State
-from handlers.store.claiming import HOLDING, named
+from handlers.store.claiming import HOLDING, held
 from handlers.store.models import MAIL, RawChunk
 from handlers.store.sealing import Seal
-from smtpd.errors import ClaimLost
 from smtpd.mail import Peer
 
 # Newest first until one of them is reached: a model's window is not endless.
@@ -51,9 +50,7 @@ class Sealed:
 
 def fetch(connection: Connection, claimed: Claim) -> Sealed:
     """The row of the claim. Raises ClaimLost when it is no longer ours."""
-    row = connection.execute(_FETCH, named(claimed)).one_or_none()
-    if row is None:
-        raise ClaimLost("another worker took the mail over")
+    row = held(connection, claimed, _FETCH)
     if row.raw is not None:
         return Sealed(row, ())
     return Sealed(row, tuple(connection.execute(_PIECES, {"mail": row.id}).scalars()))

@@ -7,10 +7,12 @@ here and nowhere else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache, partial
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, insert, update
@@ -20,13 +22,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from handlers.letter import Answer, Claim, Ending, Letter, Outgoing, Record, Said, State, Ticket
 from handlers.store import claiming, owing, rates, recalling
 from handlers.store.explaining import Explained, explain
+from handlers.store.filing import file_letter
 from handlers.store.keeping import CHUNK_BYTES, keep_all, prepare
-from handlers.store.models import MAIL, USER, Attachment
-from handlers.store.opening import HouseKeys, insert_into
+from handlers.store.models import MAIL, USER, Story
+from handlers.store.opening import HouseKeys
 from handlers.store.people import People
-from handlers.store.sealing import Hasher, Seal
+from handlers.store.sealing import KEY_BYTES, Hasher, Seal
 from handlers.store.transacting import reading
 from handlers.store.writer import DRIVER_ERRORS, Writer
+from smtpd.addresses import untagged
 from smtpd.errors import Permanent, Temporary
 from smtpd.events import Event, log
 from smtpd.headers import scan
@@ -41,7 +45,7 @@ Result = TypeVar("Result")
 _LARGE_AT_ONCE = 2
 
 _WRITE = claiming.ADVANCE.where(MAIL.c.state == State.WAITING)
-_FILE = claiming.ADVANCE.where(MAIL.c.new_text.is_(None))
+_TELL = insert(Story)
 _COUNT_ANSWER = (
     update(USER).where(USER.c.person == bindparam("who")).values(answers=USER.c.answers + 1)
 )
@@ -59,7 +63,14 @@ class SqlStore:
     """The database. One instance a process; `worker` names the process and its run."""
 
     def __init__(
-        self, engine: AsyncEngine, writer: Writer, keys: HouseKeys, *, worker: str, limits: Limits
+        self,
+        engine: AsyncEngine,
+        writer: Writer,
+        keys: HouseKeys,
+        *,
+        worker: str,
+        limits: Limits,
+        relay_timeout_s: float,
     ) -> None:
         self._engine = engine
         self._writer = writer
@@ -67,6 +78,7 @@ class SqlStore:
         self._master = keys.master
         self._people = People(engine, writer, keys.master)
         self._limits = limits
+        self._relay_timeout = timedelta(seconds=relay_timeout_s)
         # A mail that is being kept is in memory twice, as it came and sealed.
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self.worker = worker
@@ -91,9 +103,15 @@ class SqlStore:
 
     async def claim(self, email_id: str) -> Claim | claiming.Later | None:
         """Take the mail. None when nothing is owed or another worker has it."""
-        return await self._writer.write(
-            lambda connection: claiming.claim(connection, email_id, self.worker, _now())
+        now = _now()
+        taking = partial(
+            claiming.claim,
+            email_id=email_id,
+            worker=self.worker,
+            now=now,
+            sent_before=now - self._relay_timeout,
         )
+        return await self._writer.write(taking)
 
     async def fetch(self, claim: Claim) -> Record:
         sealed = await self._read(lambda connection: recalling.fetch(connection, claim))
@@ -109,7 +127,8 @@ class SqlStore:
                 mail_from=mail_from,
                 rcpt_to=rcpt_to,
                 raw=raw,
-                headers=scan(raw),
+                # The door, whose limit is a setting, has bounded them.
+                headers=scan(raw, len(raw)),
                 received_at=row.received_date,
             ),
             thread_id=row.thread_id,
@@ -119,8 +138,8 @@ class SqlStore:
 
     async def remember(self, claim: Claim, record: Record, letter: Letter) -> Sequence[Said]:
         seal = await self._seal(claim.person)
-        write = partial(_file_letter, claim=claim, letter=letter, seal=seal)
-        await self._writer.write(write)
+        file = partial(file_letter, claim=claim, letter=letter, seal=seal, now=_now())
+        await self._writer.write(file)
         rows = await self._read(
             partial(
                 recalling.conversation,
@@ -132,10 +151,10 @@ class SqlStore:
         )
         return recalling.open_conversation(rows, seal)
 
-    async def reserve(self, claim: Claim) -> None:
+    async def reserve(self, claim: Claim, record: Record) -> None:
         limits = {
             rates.EVERYBODY: self._limits.to_all,
-            claim.person: self._limits.to_one,
+            self._hasher.address(untagged(record.author)): self._limits.to_one,
         }
         await self._writer.write(
             lambda connection: rates.reserve(connection, claim, limits, _now())
@@ -150,59 +169,62 @@ class SqlStore:
             "outgoing_hash": self._hasher.message_id(outgoing.message_id),
         }
         because = f"{answer.model}, {answer.tokens_used} tokens, {answer.processing_time_s:.1f} s"
-        line = self._line(claim, "written", because, seal)
+        line = _line(claim, "written", because, seal)
 
         def write(connection: Connection) -> None:
             claiming.advance(connection, claim, _WRITE, **values)
-            claiming.tell(connection, [line])
+            connection.execute(_TELL, line)
 
         await self._writer.write(write)
         log(Event.WRITTEN, ticket=claim.id, because=because)
 
     async def sending(self, claim: Claim) -> None:
-        await self._writer.write(lambda connection: claiming.begin_sending(connection, claim))
+        await self._writer.write(
+            lambda connection: claiming.begin_sending(connection, claim, _now())
+        )
 
     async def close(self, claim: Claim, ending: Ending) -> None:
         """Write the ending and its reason, once, however long it takes. Raises ClaimLost."""
-        seal = await self._seal(claim.person)
+        seal = await self._last_seal(claim.person)
         held = ending.what is State.HELD
         answered = ending.what is State.ANSWERED
-        line = self._line(claim, ending.what, ending.because, seal)
+        line = _line(claim, ending.what, ending.because, seal)
         values = {
             "state": ending.what.value,
             "because": seal.close_text(ending.because, f"because:{claim.id}"),
             "setting": ending.setting,
             "processed": not held,
             "response_sent": answered,
-            "ended_at": line[1],
+            "ended_at": line["at"],
         }
 
         def write(connection: Connection) -> None:
             claiming.let_go(connection, claim, **values)
-            claiming.tell(connection, [line])
+            connection.execute(_TELL, line)
             if answered:
                 connection.execute(_COUNT_ANSWER, {"who": claim.person})
 
-        await self._surely(write)
+        await self._surely(partial(self._writer.write, write))
 
     async def hand_back(
         self, claim: Claim, *, not_before: datetime, because: str, counts: bool, certain: bool
     ) -> None:
         """Give the claim up until then, telling why. Raises ClaimLost."""
-        seal = await self._seal(claim.person)
-        line = self._line(claim, "retry", because, seal)
+        seal = await self._last_seal(claim.person)
+        line = _line(claim, "retry", because, seal)
 
         def write(connection: Connection) -> None:
             claiming.hand_back(
                 connection, claim, not_before=not_before, counts=counts, certain=certain
             )
-            claiming.tell(connection, [line])
+            connection.execute(_TELL, line)
 
-        await self._surely(write)
+        await self._surely(partial(self._writer.write, write))
 
     async def release(self, email_id: str) -> None:
         """Undo this process's claim of the mail, where nobody knows whether there is one."""
-        await self._surely(claiming.release(email_id, self.worker))
+        release = claiming.release(email_id, self.worker)
+        await self._surely(partial(self._writer.write, release))
 
     async def beat(self) -> None:
         """Say that this process is alive."""
@@ -218,7 +240,9 @@ class SqlStore:
 
     async def orphaned(self, limit: int) -> list[owing.Debt]:
         """Owed mail whose worker is dead."""
-        return await self._read(lambda connection: owing.orphaned(connection, limit))
+        return await self._read(
+            lambda connection: owing.orphaned(connection, _now() - self._relay_timeout, limit)
+        )
 
     async def unclaimed(self, ids: Sequence[str]) -> list[owing.Debt]:
         """Those of these mails that are owed and that nobody works on."""
@@ -252,24 +276,30 @@ class SqlStore:
 
     # Inside.
 
+    async def _known_seal(self, person: str) -> Seal | None:
+        with _in_our_words():
+            return await self._people.known_seal(person)
+
     async def _seal(self, person: str) -> Seal:
-        seal = await self._people.known_seal(person)
+        seal = await self._known_seal(person)
         if seal is None:
             raise Permanent("the key of this person has been erased")
         return seal
 
-    def _line(self, claim: Claim, event: str, because: str, seal: Seal) -> claiming.Line:
-        return (claim.id, _now(), event, seal.close_text(because, f"story:{claim.id}"))
+    async def _last_seal(self, person: str) -> Seal:
+        """The seal for how work ended: where the person's key is erased, one nobody can open."""
+        seal = await self._surely(partial(self._known_seal, person))
+        return seal or Seal.of(os.urandom(KEY_BYTES))
 
-    async def _surely(self, write: Callable[[Connection], None]) -> None:
-        """Write how work on a mail ended, and wait for the database as long as it is away.
+    async def _surely(self, step: Callable[[], Awaitable[Result]]) -> Result:
+        """A step of writing how work on a mail ended; waits as long as the database is away.
 
         Forgetting it would leave the mail with a living worker that does nothing, or
         send again what the relay has taken. Raises Temporary when the writer has stopped.
         """
         while True:
             try:
-                return await self._writer.write(write)
+                return await step()
             except Temporary as error:
                 if self._writer.stopped:
                     raise
@@ -277,64 +307,23 @@ class SqlStore:
             await asyncio.sleep(_AGAIN_S)
 
     async def _read(self, query: Callable[[Connection], Result]) -> Result:
-        try:
+        with _in_our_words():
             return await reading(self._engine, query)
-        except (SQLAlchemyError, OSError, *DRIVER_ERRORS) as error:
-            raise Temporary(f"the database could not: {type(error).__name__}") from error
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError, *DRIVER_ERRORS) as error:
+        raise Temporary(f"the database could not: {type(error).__name__}") from error
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _file_letter(connection: Connection, *, claim: Claim, letter: Letter, seal: Seal) -> None:
-    """File what was read; a second reading of the same mail changes nothing."""
-    now, ident, person = _now(), claim.id, claim.person
-    texts = {
-        "body_text": seal.close_text(letter.body_text, f"body_text:{ident}"),
-        "body_html": seal.close_text(letter.body_html, f"body_html:{ident}"),
-        "new_text": seal.close_text(letter.new_text, f"new_text:{ident}"),
-    }
-    if connection.execute(_FILE, {**claiming.named(claim), **texts}).rowcount != 1:
-        return
-    rows = [
-        {
-            "email_id": ident,
-            "seq": seq,
-            "filename": seal.close_text(file.filename, f"attachment.filename:{ident}:{seq}"),
-            "content_type": seal.close_text(file.content_type, f"attachment.type:{ident}:{seq}"),
-            "size": file.size,
-            "sha256": seal.close_text(file.sha256, f"attachment.sha256:{ident}:{seq}"),
-            "text": seal.close_text(file.text, f"attachment.text:{ident}:{seq}"),
-            "what_was_read": file.what_was_read,
-            "because": seal.close_text(file.because, f"attachment.because:{ident}:{seq}"),
-        }
-        for seq, file in enumerate(letter.attachments)
-    ]
-    if rows:
-        connection.execute(insert(Attachment), rows)
-    connection.execute(
-        _meet(insert_into(connection)),
-        {
-            "person": person,
-            "address": seal.close_text(letter.sender, f"user.address:{person}"),
-            "name": seal.close_text(letter.sender_name, f"user.name:{person}"),
-            "language": "",
-            "format": "",
-            "status": "normal",
-            "first_seen": now,
-            "last_seen": now,
-            "mails": 1,
-            "answers": 0,
-        },
-    )
-
-
-@cache
-def _meet(insert_into_dialect: Any) -> Any:
-    """The statement that notes a person's mail, the first one or another."""
-    statement = insert_into_dialect(USER)
-    return statement.on_conflict_do_update(
-        index_elements=[USER.c.person],
-        set_={"last_seen": statement.excluded.last_seen, "mails": USER.c.mails + 1},
-    )
+def _line(claim: Claim, event: str, because: str, seal: Seal) -> dict[str, Any]:
+    """A line of the mail's story."""
+    told = seal.close_text(because, f"story:{claim.id}")
+    return {"email_id": claim.id, "at": _now(), "event": event, "because": told}

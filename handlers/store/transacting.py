@@ -15,16 +15,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 Result = TypeVar("Result")
 
+# A server that has gone without a word would be waited for as long as TCP goes on trying.
+DEADLINE_S = 60.0
+
 # The execution option under which an engine carries its twin for threads.
 IN_THREAD = "answermx_in_thread"
 
 
 async def in_transaction(engine: AsyncEngine, work: Callable[[Connection], Result]) -> Result:
-    """What the work gives, once its transaction is committed."""
+    """What the work gives, once its transaction is committed.
+
+    Raises TimeoutError where PostgreSQL does not answer: it may be committed all the same.
+    """
     twin = _twin(engine)
     if twin is not None:
         return await asyncio.to_thread(_commit, twin, work)
-    async with engine.begin() as connection:
+    async with asyncio.timeout(DEADLINE_S), engine.begin() as connection:
         return await connection.run_sync(work)
 
 
@@ -33,7 +39,7 @@ async def reading(engine: AsyncEngine, query: Callable[[Connection], Result]) ->
     twin = _twin(engine)
     if twin is not None:
         return await asyncio.to_thread(_read, twin, query)
-    async with engine.connect() as connection:
+    async with asyncio.timeout(DEADLINE_S), engine.connect() as connection:
         statements = await connection.execution_options(isolation_level="AUTOCOMMIT")
         return await statements.run_sync(query)
 

@@ -1,4 +1,4 @@
-"""Examines an arrival. Neighbours: smtpd/session.py asks, smtpd/policy.py judges the answer."""
+"""Examines an arrival; smtpd/policy.py judges what it finds."""
 
 from __future__ import annotations
 

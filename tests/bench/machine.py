@@ -30,6 +30,7 @@ def describe() -> list[str]:
         f"{_processor()}, {os.cpu_count()} cores, "
         f"{psutil.virtual_memory().total / 2**30:.0f} GiB, Linux {platform.release()}, "
         f"{_filesystem('/tmp')} under all queues and databases",  # noqa: S108 (only looked at)
+        f"load average when it began: {os.getloadavg()[0]:.1f}",
         f"Python {sys.version.split()[0]}, {libraries}",
         f"Postfix {postfix}, PostgreSQL {postgres}, Redis {redis}",
     ]

@@ -107,7 +107,9 @@ async def _opened(
             keys = await open_database(engine, _SECRET, unsafe=False)
             writer = Writer(engine)
             limits = Limits(to_all=1, to_one=1)
-            store = SqlStore(engine, writer, keys, worker="bench:1", limits=limits)
+            store = SqlStore(
+                engine, writer, keys, worker="bench:1", limits=limits, relay_timeout_s=60
+            )
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(writer.run(), name="writer")
                 await store.beat()

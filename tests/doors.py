@@ -1,0 +1,113 @@
+"""A running listener, and callers who say to it what a test tells them to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from config.settings import DoorSettings
+from smtpd import replies
+from smtpd.limits import Patience
+from smtpd.listener import Listener
+from smtpd.mail import Arrival
+from smtpd.policy import RecipientClass
+from smtpd.replies import Reply
+
+TO_DATA = (
+    "EHLO client.example.org",
+    "MAIL FROM:<ada@example.org>",
+    "RCPT TO:<ai@house.test>",
+    "DATA",
+)
+MESSAGE = b"Subject: one\r\n\r\nbody\r\n.\r\n"
+
+
+async def take(arrival: Arrival) -> Reply:
+    return replies.QUEUED
+
+
+class Caller:
+    """A peer that says what it is told to."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+
+    async def begin(self) -> Caller:
+        self.reader, self.writer = await asyncio.open_connection(sock=self.connection)
+        return self
+
+    async def hear(self) -> str:
+        """The next line; "" when the connection ended."""
+        async with asyncio.timeout(10):
+            return (await self.reader.readline()).decode("ascii").rstrip()
+
+    async def say(self, line: str) -> str:
+        """Send a command and hear the last line of its reply."""
+        self.writer.write(line.encode("ascii") + b"\r\n")
+        while "-" in (answer := await self.hear())[3:4]:
+            pass
+        return answer
+
+    async def begin_data(self) -> None:
+        assert (await self.hear()).startswith("220 ")
+        for command in TO_DATA:
+            answer = await self.say(command)
+        assert answer.startswith("354 ")
+
+    async def send_mail(self) -> str:
+        await self.begin_data()
+        self.writer.write(MESSAGE)
+        return await self.hear()
+
+
+@dataclass
+class Door:
+    """A running listener and how to reach it."""
+
+    listener: Listener
+    port: int
+    asked: list[str]  # the recipients that were asked about
+    callers: list[Caller] = field(default_factory=list)
+
+    async def call(self) -> Caller:
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        connection.setblocking(False)
+        caller = await Caller(connection).begin()
+        self.callers.append(caller)
+        return caller
+
+
+@asynccontextmanager
+async def door(
+    receive: Callable[[Arrival], Awaitable[Reply]] = take,
+    patience: Patience | None = None,
+    **settings: float,
+) -> AsyncIterator[Door]:
+    asked: list[str] = []
+
+    def classify(address: str) -> RecipientClass:
+        asked.append(address)
+        return RecipientClass.ANSWERING
+
+    listener = Listener(
+        DoorSettings.model_validate({"listen_host": "127.0.0.1", "listen_port": 0, **settings}),
+        classify=classify,
+        hostname="mx.house.test",
+        receive=receive,
+        patience=patience,
+    )
+    ((_, port),) = await listener.start()
+    open_door = Door(listener, port, asked)
+    try:
+        yield open_door
+    finally:
+        for caller in open_door.callers:
+            caller.writer.transport.abort()
+        await listener.stop(drain_s=5)
+        assert listener.connections == 0
+        assert listener.held_bytes == 0

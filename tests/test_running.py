@@ -1,0 +1,31 @@
+"""One run of this server in its folder, under a name that nobody else has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.running import installation
+from config.settings import SettingsError
+
+
+def test_an_installation_keeps_its_name(tmp_path: Path) -> None:
+    with installation(tmp_path) as first:
+        pass
+    with installation(tmp_path) as again:
+        assert again == first
+
+
+def test_an_installation_whose_name_was_never_written_gets_one(tmp_path: Path) -> None:
+    """As a full disk leaves it: a name of nothing would be every installation's name."""
+    (tmp_path / "installation").write_text("")
+    with installation(tmp_path) as name:
+        assert name
+    with installation(tmp_path) as again:
+        assert again == name
+
+
+def test_a_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
+    with installation(tmp_path), pytest.raises(SettingsError), installation(tmp_path):
+        pass

@@ -1,0 +1,19 @@
+"""The name a mail goes by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from smtpd.ticketid import new_ticket_id
+
+
+def test_ticket_ids_sort_by_time_and_never_repeat() -> None:
+    began = datetime(2026, 11, 23, tzinfo=UTC)
+    ids = [new_ticket_id(began + timedelta(milliseconds=n)) for n in range(1000)]
+    assert all(earlier < later for earlier, later in pairwise(ids))
+    assert {len(name) for name in ids} == {26}
+    assert all(name.isalnum() and name == name.lower() for name in ids)
+    assert len({new_ticket_id(began) for _ in range(1000)}) == 1000
+    # All but the time is random: 80 bits, and the first one after the time is no constant.
+    assert len({new_ticket_id(began)[10:12] for _ in range(1000)}) > 100
