@@ -31,7 +31,7 @@ class Manners:
     def of(cls, house: HouseSettings, relay: RelaySettings) -> Manners:
         """The manners that the settings describe."""
         return cls(
-            domain=(house.email_domain or domain_of(house.email_address)).lower(),
+            domain=house.email_domain,
             own_addresses=frozenset(
                 address.lower() for address in (house.email_address, *house.email_aliases)
             ),

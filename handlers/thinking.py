@@ -10,6 +10,7 @@ import asyncio
 import json
 import math
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from handlers import prompting
 from handlers.letter import Answer, Claim, Letter, Record, Said
 from smtpd.decoding import clean, one_line
 from smtpd.errors import Permanent, Temporary
+from smtpd.events import Event, log
 
 ATTEMPTS = 5  # of one request; the deadline usually ends it sooner
 PAUSE_S = 0.5  # before the second attempt, doubled each time
@@ -215,10 +217,18 @@ class AiThinker:
         self, claim: Claim, record: Record, letter: Letter, said: Sequence[Said]
     ) -> Answer:
         """Ask for an answer to the letter. Raises Temporary or Permanent."""
+        asked_at = time.monotonic()
         given = await self._client.generate_response(
             prompting.prompt(letter),
             prompting.email_context(record, letter, said),
             idempotency_key=claim.id,
+        )
+        log(
+            Event.ASKED,
+            ticket=claim.id,
+            model=given["model"],
+            tokens=given["tokens_used"],
+            took_s=round(time.monotonic() - asked_at, 3),
         )
         return Answer(
             text=given["response"],

@@ -22,7 +22,6 @@ from smtpd.session import Door, Session
 from smtpd.ticketid import new_ticket_id
 from smtpd.transaction import Transaction
 
-
 # Of one session: a peer that tries a thousand recipients shall not fill the disk.
 REFUSALS_LOGGED = 20
 
@@ -104,7 +103,7 @@ class Conversation(Session):
 
     async def _rcpt(self, argument: bytes) -> Reply:
         reply = self._transaction.rcpt(argument)
-        if reply in (replies.NO_SUCH_USER, replies.TOO_MANY_RECIPIENTS):
+        if reply is replies.NO_SUCH_USER or reply is replies.TOO_MANY_RECIPIENTS:
             self._refuse(reply, recipient=address_hash(recipient(argument)))
         return reply
 

@@ -49,9 +49,8 @@ class Event(enum.StrEnum):
     # The back office.
     CLAIMED = "claimed", logging.DEBUG, "A worker has the right to work on a mail."
     READ = "read", logging.DEBUG, "A mail was turned into a letter."
-    ASKED = "asked", logging.INFO, "The AI core was asked."
+    ASKED = "asked", logging.INFO, "The AI core was asked, and answered."
     WRITTEN = "written", logging.INFO, "A reply is written, signed and stored."
-    RELAYED = "relayed", logging.INFO, "The relay took a reply."
     ANSWERED = "answered", logging.INFO, "A mail's story ended with an answer."
     UNANSWERED = "unanswered", logging.INFO, "A mail's story ended without an answer."
     RETRY = "retry", logging.WARNING, "An attempt failed; there will be another."

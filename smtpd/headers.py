@@ -56,7 +56,8 @@ class Headers:
 
     def first(self, name: str) -> str:
         """The value of the topmost field of this name, "" where there is none."""
-        return unfolded(next(iter(self.raw(name)), b""), PARSED_BYTES)
+        values = self.raw(name)
+        return unfolded(values[0], PARSED_BYTES) if values else ""
 
     def has(self, name: str) -> bool:
         return name.lower() in self._named

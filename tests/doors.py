@@ -92,7 +92,8 @@ async def door(
 
     def classify(address: str) -> RecipientClass:
         asked.append(address)
-        return RecipientClass.ANSWERING
+        unknown = address.startswith("nobody")
+        return RecipientClass.UNKNOWN if unknown else RecipientClass.ANSWERING
 
     listener = Listener(
         DoorSettings.model_validate({"listen_host": "127.0.0.1", "listen_port": 0, **settings}),

@@ -76,7 +76,7 @@ def test_the_demo_shows_a_mail_its_journey_and_its_answer(tmp_path: Path) -> Non
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "All is as it should be." in ended.stdout
     assert "not so" not in ended.stdout
-    for step in ("taken", "claimed", "asked", "arrived", "answered"):
+    for step in ("taken", "claimed", "asking", "asked", "arrived", "answered"):
         assert re.search(rf"\+ *\d+\.\d+ s +{step} ", ended.stdout), step
     assert "The AI core is a demonstration" in ended.stdout
     assert "Authors are answered unproven here, on a loopback address" in ended.stdout

@@ -344,3 +344,13 @@ def test_a_field_named_like_the_log_s_own_is_redacted_too(lines: Lines) -> None:
 def test_settings_hide_their_secrets_from_the_log(lines: Lines) -> None:
     log(Event.STARTING, store=StoreSettings.model_construct())
     assert lines()[0]["store"] == "(StoreSettings)"
+
+
+def test_every_event_is_logged_by_somebody() -> None:
+    said = "\n".join(
+        path.read_text()
+        for room in ("smtpd", "handlers", "config")
+        for path in (ROOT / room).rglob("*.py")
+        if path.name != "events.py"
+    )
+    assert [event.name for event in Event if f"Event.{event.name}" not in said] == []

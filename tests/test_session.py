@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import cast
 
 import pytest
 
-from config.settings import DoorSettings
 from smtpd import replies
 from smtpd.errors import Permanent, Temporary
 from smtpd.limits import Patience
-from smtpd.listener import Listener
 from smtpd.mail import Arrival
-from smtpd.policy import RecipientClass
 from smtpd.replies import Reply
 from smtpd.session import ip_of
-from smtpd.ticketid import new_ticket_id
 from tests.dialogs.script import reset
+from tests.doors import MESSAGE, TO_DATA, door
+
 
 @dataclass
 class Gate:

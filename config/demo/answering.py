@@ -108,6 +108,31 @@ ANY_TOPIC = Topic(
     ),
 )
 
+DEMONSTRATION = {
+    FRENCH: "*Réponse de démonstration : elle vient de règles fixes, pas d'une IA.*",
+    ENGLISH: "*Demonstration answer: it comes from fixed rules, not from an AI.*",
+}
+IN_SHORT = {
+    FRENCH: "Sur votre question, **en bref** :",
+    ENGLISH: "On your question, **in short**:",
+}
+DATES_READ = {
+    FRENCH: "dates lues dans votre message et ses pièces jointes :",
+    ENGLISH: "dates read in your message and its attachments:",
+}
+NOTHING_EARLIER = {
+    FRENCH: "Je ne vois aucun message précédent dans cette conversation.",
+    ENGLISH: "I see no earlier message in this conversation.",
+}
+NOTHING_FOUND = {
+    FRENCH: "Vos messages précédents ne contiennent ni nom ni numéro.",
+    ENGLISH: "Your earlier messages hold neither a name nor a number.",
+}
+FOUND = {
+    FRENCH: "Dans vos messages précédents, vous avez indiqué :",
+    ENGLISH: "In your earlier messages you mentioned:",
+}
+
 
 def language_of(text: str) -> str:
     """`fr` or `en`, by counting frequent words of each; `en` where they are level."""
@@ -127,16 +152,11 @@ def answer(prompt: str, earlier: Sequence[str]) -> str:
 
 def _advice(language: str, prompt: str) -> str:
     topic = next((topic for topic in TOPICS if topic.words.search(prompt)), ANY_TOPIC)
-    dates = ", ".join(dict.fromkeys(_DATE.findall(prompt)))
-    if language == FRENCH:
-        lines = [f"{DEMONSTRATION[FRENCH]}\n\nSur votre question, **en bref** :\n"]
-        lines += [f"- {line}" for line in topic.french]
-        lines += [f"- dates lues dans votre message et ses pièces jointes : {dates}"] * bool(dates)
-    else:
-        lines = [f"{DEMONSTRATION[ENGLISH]}\n\nOn your question, **in short**:\n"]
-        lines += [f"- {line}" for line in topic.english]
-        lines += [f"- dates read in your message and its attachments: {dates}"] * bool(dates)
-    return "\n".join(lines)
+    points = list(topic.french if language == FRENCH else topic.english)
+    if dates := dict.fromkeys(_DATE.findall(prompt)):
+        points.append(f"{DATES_READ[language]} {', '.join(dates)}")
+    listed = "\n".join(f"- {point}" for point in points)
+    return f"{DEMONSTRATION[language]}\n\n{IN_SHORT[language]}\n\n{listed}"
 
 
 def _recall(language: str, earlier: Sequence[str]) -> str:
@@ -158,21 +178,3 @@ def _numbers(text: str) -> list[str]:
         for number in _NUMBER.findall(_DATE.sub(" ", text))
         if sum(character.isdigit() for character in number) >= 4
     ]
-
-
-DEMONSTRATION = {
-    FRENCH: "*Réponse de démonstration : elle vient de règles fixes, pas d'une IA.*",
-    ENGLISH: "*Demonstration answer: it comes from fixed rules, not from an AI.*",
-}
-NOTHING_EARLIER = {
-    FRENCH: "Je ne vois aucun message précédent dans cette conversation.",
-    ENGLISH: "I see no earlier message in this conversation.",
-}
-NOTHING_FOUND = {
-    FRENCH: "Vos messages précédents ne contiennent ni nom ni numéro.",
-    ENGLISH: "Your earlier messages hold neither a name nor a number.",
-}
-FOUND = {
-    FRENCH: "Dans vos messages précédents, vous avez indiqué :",
-    ENGLISH: "In your earlier messages you mentioned:",
-}

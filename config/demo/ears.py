@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from config.demo.telling import Moment
 from smtpd.events import EVENTS_LOGGER, Event
 
-# Fields that every line has, or that say what the line before said.
+# Fields that a moment tells by itself.
 UNTOLD = frozenset({"event", "ticket", "because"})
 ENDINGS = frozenset({Event.ANSWERED, Event.UNANSWERED, Event.HELD, Event.KEPT, Event.GIVEN_UP})
 

@@ -120,7 +120,7 @@ def _asked(core: AiCore) -> Moment:
     seen = core.requests[-1]
     earlier = len(seen.body["email_context"]["previous_messages"])
     because = f"the AI core is asked, and given {earlier} earlier messages"
-    return Moment(at=seen.at, event="asked", because=because)
+    return Moment(at=seen.at, event="asking", because=because)
 
 
 def _arrived(arrival: Arrival) -> Moment:
