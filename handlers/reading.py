@@ -17,7 +17,8 @@ from handlers.quoting import is_reply, new_text
 from smtpd.cell import Cell
 from smtpd.decoding import clean, decode
 from smtpd.errors import Permanent
-from smtpd.headers import HeadersTooLarge, facts, scan
+from smtpd.facts import facts
+from smtpd.headers import HeadersTooLarge, scan
 from smtpd.mail import Arrival
 
 

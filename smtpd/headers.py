@@ -1,6 +1,7 @@
-"""The header section of a mail: a bounded scanner, and the facts that every rule uses.
+"""The header section of a mail: a bounded scanner.
 
-Nothing here raises on bad mail but HeadersTooLarge, and nothing trusts it.
+Nothing here raises on bad mail but HeadersTooLarge. Neighbour: smtpd/facts.py reads what
+the fields say.
 """
 
 from __future__ import annotations
@@ -8,23 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
-from smtpd import robots
-from smtpd.addresses import Mailbox, domain_of, every_domain, mailboxes
-from smtpd.decoding import decode_words, one_line, unfolded
+from smtpd.decoding import unfolded
 
 KEPT_BYTES = 65536  # of one field's value
 PARSED_BYTES = 8192  # of these, at most: what any parser here is given
 FIELDS_MAX = 2000  # real mail has fewer than 200
-SUBJECT_MAX = 998  # characters; the longest line of RFC 5322 section 2.1.1
-REFERENCES_KEPT = 20  # the newest, and the first, which names the thread
 
 # RFC 5322 section 4.5 still lets white space stand before the colon: a second From
 # field must not hide behind it.
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 
 
 class HeadersTooLarge(ValueError):
@@ -95,93 +89,3 @@ def _field_end(raw: bytes, at: int, max_bytes: int) -> int:
         at = newline + 1
         if raw[at : at + 1] not in (b" ", b"\t"):
             return at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the header section and the envelope say. Claims of a stranger, none of them proof."""
-
-    author: str  # the one mailbox of the one From field, "" where there is not exactly one
-    author_name: str
-    author_domain: str
-    from_addresses: tuple[str, ...]  # all that could be read, however many
-    sender_domains: frozenset[str]  # every domain named in From, Sender and MAIL FROM
-    automatic: str  # why this is a robot's mail, "" where nothing says so
-    mailing_list: str  # why this came through a list
-    bounce: str  # why this is a report about another mail
-    hops: int  # Received fields
-    date: datetime | None  # UTC, as the Date field claims
-    message_id: str  # with its angle brackets, "" where there is none we could repeat
-    in_reply_to: tuple[str, ...]
-    references: tuple[str, ...]  # oldest first
-    subject: str  # decoded, one clean line
-
-
-def facts(headers: Headers, mail_from: str) -> Facts:
-    """Everything that later rules ask about the header section and MAIL FROM, read once."""
-    from_boxes = _boxes(headers, "from")
-    author = _author(headers, from_boxes)
-    message_id = next(iter(_ids(headers.first("message-id"))), "")
-    return Facts(
-        author=author.address,
-        author_name=author.name,
-        author_domain=domain_of(author.address),
-        from_addresses=tuple(box.address for box in from_boxes if box.address),
-        sender_domains=_sender_domains(headers, from_boxes, mail_from),
-        automatic=robots.automatic(headers, mail_from),
-        mailing_list=robots.mailing_list(headers, mail_from),
-        bounce=robots.bounce(headers, mail_from),
-        hops=len(headers.raw("received")),
-        date=_date(headers.first("date")),
-        message_id=message_id,
-        in_reply_to=_ids(headers.first("in-reply-to"))[:REFERENCES_KEPT],
-        references=_references(headers),
-        subject=one_line(decode_words(headers.first("subject")), SUBJECT_MAX),
-    )
-
-
-def _boxes(headers: Headers, name: str) -> tuple[Mailbox, ...]:
-    # Only the topmost: a mail may have a thousand of them, and two are one too many.
-    return mailboxes(headers.first(name))
-
-
-def _author(headers: Headers, boxes: tuple[Mailbox, ...]) -> Mailbox:
-    # Of a field longer than what is parsed nobody knows how many mailboxes it has.
-    fields = headers.raw("from")
-    if len(fields) == 1 and len(fields[0]) <= PARSED_BYTES and len(boxes) == 1:
-        return boxes[0]
-    return Mailbox("", "")
-
-
-def _sender_domains(
-    headers: Headers, from_boxes: tuple[Mailbox, ...], mail_from: str
-) -> frozenset[str]:
-    found = {domain_of(mail_from)}
-    boxes = {"from": from_boxes, "sender": _boxes(headers, "sender")}
-    for name, read in boxes.items():
-        found.update(domain_of(box.address) for box in read)
-        # Where not all was read for certain, everything that looks like a domain counts.
-        if len(headers.raw(name)) > 1 or not all(box.address for box in read):
-            found.update(*map(every_domain, headers.all(name)))
-    return frozenset(found - {""})
-
-
-def _ids(text: str) -> tuple[str, ...]:
-    return tuple(match[0] for match in _MESSAGE_ID.finditer(text))
-
-
-def _references(headers: Headers) -> tuple[str, ...]:
-    """The first and the newest of the References field, whose newest stand at its end."""
-    value = next(iter(headers.raw("references")), b"")
-    first = _ids(unfolded(value, PARSED_BYTES // 8))[:1]
-    newest = _ids(unfolded(value[-PARSED_BYTES:], PARSED_BYTES))[-REFERENCES_KEPT:]
-    return tuple(dict.fromkeys(first + newest))
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text[:100])
-        # RFC 5322 section 3.3: "-0000" is universal time of which the place is not told.
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None

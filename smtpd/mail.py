@@ -6,7 +6,8 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from smtpd.headers import Facts, Headers, facts
+from smtpd.facts import Facts, facts
+from smtpd.headers import Headers
 from smtpd.replies import Reply
 
 

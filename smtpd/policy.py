@@ -14,7 +14,7 @@ from datetime import timedelta
 from config.settings import FILING_LOCALS, HouseSettings
 from smtpd import replies, robots
 from smtpd.addresses import domain_of, local_of, untagged
-from smtpd.headers import Facts
+from smtpd.facts import Facts
 from smtpd.mail import Action, Arrival, Evidence, Verdict
 from smtpd.replies import Reply
 from smtpd.returnpath import ticket_of

@@ -7,12 +7,9 @@ own text, or "" where nothing says so. `smtpd.headers.facts` asks them.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from smtpd.addresses import domain_of, local_of
-
-if TYPE_CHECKING:
-    from smtpd.headers import Headers
+from smtpd.headers import Headers
 
 # X-Auto-Response-Suppress is not among them: Exchange puts it on people's mail too.
 _ROBOT_FIELDS = (

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpd.addresses import normal
-from smtpd.headers import FIELDS_MAX, PARSED_BYTES, Facts, HeadersTooLarge, facts, scan
+from smtpd.facts import Facts, facts
+from smtpd.headers import FIELDS_MAX, PARSED_BYTES, HeadersTooLarge, scan
 from smtpd.robots import answers_no_one, own_loop
 from tests.material import FOLDER
 
