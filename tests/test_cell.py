@@ -29,6 +29,15 @@ ROOT = Path(__file__).parent.parent
 # Jobs; the child imports this module by its name.
 
 
+def inmates() -> list[psutil.Process]:
+    """The cell processes of this test; servers of other tests may be children of ours, too."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if any(word.endswith("inmate.py") for word in child.cmdline())
+    ]
+
+
 def echo(value: object) -> object:
     return value
 
@@ -217,7 +226,7 @@ async def test_a_keyboard_s_interrupt_does_not_reach_it(cell: Cell) -> None:
 async def test_stopping_ends_every_process() -> None:
     cell = Cell(2, timeout_s=20, memory_bytes=MEMORY)
     await cell.start()
-    children = psutil.Process().children()
+    children = inmates()
     assert len(children) >= 2
     await cell.stop()
     for child in children:
@@ -227,7 +236,7 @@ async def test_stopping_ends_every_process() -> None:
 async def test_a_job_that_runs_when_the_cell_stops_is_told_so() -> None:
     cell = Cell(1, timeout_s=20, memory_bytes=MEMORY)
     await cell.start()
-    (child,) = psutil.Process().children()
+    (child,) = inmates()
     job = asyncio.create_task(cell.run(wait_for_a_lock))
     await asyncio.sleep(0)
     await cell.stop()
