@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(
             f"The Python package {error.name} is not installed; "
-            "run: python3 -m pip install -r requirements.lock\n"
+            "run `make demo` once, then start with .venv/bin/python server.py\n"
         )
         return WENT_WRONG
 

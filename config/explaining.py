@@ -22,7 +22,7 @@ from smtpd.errors import Trouble
 
 def main(settings: Settings, email_id: str, as_json: bool) -> int:
     """Print the story; 0, or 1 when there is no such mail."""
-    explained = asyncio.run(_find(settings, email_id))
+    explained = asyncio.run(_find(settings, email_id.lower()))
     if explained is None:
         sys.stderr.write(f"There is no mail {email_id} in this database.\n")
         return 1

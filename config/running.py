@@ -34,10 +34,17 @@ _WATCHED_EVERY_S = 1.0
 def installation(folder: Path) -> Iterator[str]:
     """Hold the folder of this installation alone; its name, made once.
 
-    Raises SettingsError when another run holds it.
+    Raises SettingsError when another run holds it, or it cannot be written.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / _LOCK_FILE).open("a") as lock:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock_file = (folder / _LOCK_FILE).open("a")
+    except OSError as error:
+        raise SettingsError(
+            f"EMAIL_DATA_DIR cannot be used as a folder ({error.strerror}); name one that this "
+            "server may write to."
+        ) from None
+    with lock_file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -68,6 +75,8 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
     store or the listener fails later, the block is cancelled and the failure raised.
     """
     log(Event.STARTING)
+    if not settings.house.testing_answer_unproven:
+        log(Event.UNPROVEN, unproven_sender=settings.house.unproven_sender)
     await refuse_ourselves_as_relay(settings)
     async with AsyncExitStack() as stack:
         name = stack.enter_context(installation(settings.store.email_data_dir))

@@ -69,6 +69,7 @@ class Worker:
         self._idle: set[asyncio.Task[None]] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._in_hand: set[str] = set()
+        self._queue_away = False
 
     async def run(self) -> None:
         """Serve until `stop`."""
@@ -103,9 +104,12 @@ class Worker:
             try:
                 email_id = await self._next()
             except QueueAway as error:
-                log(Event.AWAY, neighbour="queue", because=error.because)
+                if not self._queue_away:  # one line an outage, not one a worker and second
+                    log(Event.AWAY, neighbour="queue", because=error.because)
+                self._queue_away = True
                 await self._serve_without_queue()
             else:
+                self._queue_away = False
                 await self._work(email_id)
 
     async def _next(self) -> str:

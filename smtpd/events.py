@@ -38,6 +38,8 @@ class Event(enum.StrEnum):
     DRAINING = "draining", logging.INFO, "Nothing new is taken; running work is being finished."
     STOPPED = "stopped", logging.INFO, "Everything is closed."
 
+    UNPROVEN = "unproven", logging.WARNING, "No author can be proven yet: nobody is answered."
+
     # The front door.
     REJECTED = "rejected", logging.INFO, "A peer was told 5xx."
     DEFERRED = "deferred", logging.INFO, "A peer was told 4xx."

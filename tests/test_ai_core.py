@@ -79,6 +79,14 @@ async def test_a_french_question_is_answered_in_french_and_says_it_is_a_demonstr
     assert "\n- deux ans et plus : deux mois de préavis" in answer["response"]
 
 
+def test_a_note_about_a_file_does_not_change_the_language() -> None:
+    note = '<attachment name="a.pdf">This file is not read, and the text of it is not here.'
+    said = answering.answer(
+        f"<email>\nQuel préavis, et ce fichier ?\n</email>\n{note}</attachment>", ()
+    )
+    assert said.startswith(answering.DEMONSTRATION[answering.FRENCH])
+
+
 async def test_an_english_question_is_answered_in_english_and_says_it_is_a_demonstration() -> None:
     _, answer = await ask(request("Hello, how long is my notice period?"))
     assert "not from an AI" in answer["response"]

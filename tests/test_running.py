@@ -29,3 +29,10 @@ def test_an_installation_whose_name_was_never_written_gets_one(tmp_path: Path) -
 def test_a_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
     with installation(tmp_path), pytest.raises(SettingsError), installation(tmp_path):
         pass
+
+
+def test_a_data_folder_that_is_none_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(SettingsError, match="EMAIL_DATA_DIR cannot be used"), installation(file):
+        pass

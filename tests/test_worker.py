@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
+from structlog.testing import capture_logs
 
 from config.settings import WorkerSettings
 from handlers.letter import Claim, Ending, State, Ticket
@@ -302,9 +303,12 @@ async def test_without_a_queue_the_database_is_worked_off(world: World) -> None:
 
     world.line = WatchedLine(AwayQueue(history=10), world.store)
     tickets = [await world.mail() for _ in range(5)]
-    async with world.working(await world.closing()):
-        for email_id in tickets:
-            await world.until(email_id, "answered")
+    with capture_logs() as lines:
+        async with world.working(await world.closing()):
+            for email_id in tickets:
+                await world.until(email_id, "answered")
+    # Told once, not by each worker each second.
+    assert [line["event"] for line in lines].count("away") == 1
 
 
 async def test_a_database_that_is_away_for_a_moment_costs_no_worker(world: World) -> None:

@@ -134,6 +134,9 @@ FOUND = {
 }
 
 
+_OWN_WORDS = re.compile("<email>(.*?)</email>", re.DOTALL)
+
+
 def language_of(text: str) -> str:
     """`fr` or `en`, by counting frequent words of each; `en` where they are level."""
     words = [word.lower() for word in _WORD.findall(text)]
@@ -144,7 +147,9 @@ def language_of(text: str) -> str:
 
 def answer(prompt: str, earlier: Sequence[str]) -> str:
     """The answer to a mail in Markdown; `earlier` is what its author wrote before, oldest first."""
-    language = language_of(prompt)
+    # The person's own words decide, not what is said around an attached file.
+    own_words = _OWN_WORDS.search(prompt)
+    language = language_of(own_words[1] if own_words else prompt)
     if _RECALL.search(prompt):
         return _recall(language, earlier)
     return _advice(language, prompt)
