@@ -40,7 +40,6 @@ class Listener:
         patience = patience or Patience()
         self._settings = settings
         self._server: asyncio.Server | None = None
-        self.port = 0  # the one that was bound, once started
         self._door = Door(
             hostname=hostname,
             classify=classify,
@@ -80,7 +79,6 @@ class Listener:
             backlog=self._settings.connections_max,
         )
         bound = tuple(socket.getsockname()[:2] for socket in self._server.sockets)
-        self.port = bound[0][1]
         for host, port in bound:
             log(Event.LISTENING, host=host, port=port)
         return bound

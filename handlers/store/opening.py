@@ -16,14 +16,13 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Dialect, create_engine, event, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from handlers.store.models import HouseKey
 from handlers.store.sealing import KEY_BYTES, Seal, derived
-from handlers.store.transacting import IN_THREAD
-from handlers.store.writer import DRIVER_ERRORS
+from handlers.store.transacting import DATABASE_ERRORS, IN_THREAD
 from smtpd.errors import Permanent, Temporary
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -130,7 +129,7 @@ async def _reach(engine: AsyncEngine) -> None:
     try:
         async with asyncio.timeout(_REACHED_WITHIN_S), engine.connect():
             pass
-    except (SQLAlchemyError, OSError, *DRIVER_ERRORS) as error:
+    except DATABASE_ERRORS as error:
         kind = type(getattr(error, "orig", None) or error).__name__
         raise Temporary(
             f"The database cannot be reached ({kind}): start it, or correct DATABASE_URL, "

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, insert, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from handlers.letter import Answer, Claim, Ending, Letter, Outgoing, Record, Said, State, Ticket
@@ -28,8 +27,8 @@ from handlers.store.models import MAIL, USER, Story
 from handlers.store.opening import HouseKeys
 from handlers.store.people import People
 from handlers.store.sealing import KEY_BYTES, Hasher, Seal
-from handlers.store.transacting import reading
-from handlers.store.writer import DRIVER_ERRORS, Writer
+from handlers.store.transacting import DATABASE_ERRORS, in_our_words, reading
+from handlers.store.writer import Writer
 from smtpd.addresses import untagged
 from smtpd.errors import Permanent, Temporary
 from smtpd.events import Event, log
@@ -277,7 +276,7 @@ class SqlStore:
     # Inside.
 
     async def _known_seal(self, person: str) -> Seal | None:
-        with _in_our_words():
+        with _translated():
             return await self._people.known_seal(person)
 
     async def _seal(self, person: str) -> Seal:
@@ -307,16 +306,16 @@ class SqlStore:
             await asyncio.sleep(_AGAIN_S)
 
     async def _read(self, query: Callable[[Connection], Result]) -> Result:
-        with _in_our_words():
+        with _translated():
             return await reading(self._engine, query)
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
+def _translated() -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, OSError, *DRIVER_ERRORS) as error:
-        raise Temporary(f"the database could not: {type(error).__name__}") from error
+    except DATABASE_ERRORS as error:
+        raise in_our_words(error) from error
 
 
 def _now() -> datetime:

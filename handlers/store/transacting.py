@@ -10,8 +10,12 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+import asyncpg
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from smtpd.errors import Temporary
 
 Result = TypeVar("Result")
 
@@ -20,6 +24,16 @@ DEADLINE_S = 60.0
 
 # The execution option under which an engine carries its twin for threads.
 IN_THREAD = "answermx_in_thread"
+
+# What a database's trouble comes as; asyncpg's own, where SQLAlchemy has not wrapped them:
+# while it connects.
+DATABASE_ERRORS = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+def in_our_words(error: BaseException) -> Temporary:
+    """One of DATABASE_ERRORS, without its statement and parameters."""
+    kind = type(getattr(error, "orig", None) or error).__name__
+    return Temporary(f"the database could not: {kind}")
 
 
 async def in_transaction(engine: AsyncEngine, work: Callable[[Connection], Result]) -> Result:

@@ -15,16 +15,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Generic, TypeVar
 
-import asyncpg
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from handlers.store.transacting import in_transaction
+from handlers.store.transacting import DATABASE_ERRORS, in_our_words, in_transaction
 from smtpd.errors import Temporary, Trouble
-
-# asyncpg's own, where SQLAlchemy has not wrapped them: while it connects.
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
 
 # Larger batches gain nothing: at 200 the commit costs a hundredth of the rows.
 _BATCH = 200
@@ -168,11 +164,7 @@ def _settle(waiting: _Waiting[Any, Any], result: object) -> None:
 
 
 def _translated(error: BaseException) -> BaseException:
-    if not isinstance(error, (SQLAlchemyError, OSError, *DRIVER_ERRORS)):
-        return error
-    # The statement and its parameters stay out of the text.
-    kind = type(getattr(error, "orig", None) or error).__name__
-    return Temporary(f"the database could not: {kind}")
+    return in_our_words(error) if isinstance(error, DATABASE_ERRORS) else error
 
 
 def _connection_lost(error: BaseException) -> bool:
