@@ -70,12 +70,6 @@ def filing_address_would_answer(settings: Settings) -> Iterator[str]:
             )
 
 
-def unproven_is_answered_and_refused(settings: Settings) -> Iterator[str]:
-    house = settings.house
-    if house.testing_answer_unproven and house.unproven_sender == "reject":
-        yield "TESTING_ANSWER_UNPROVEN contradicts UNPROVEN_SENDER=reject; remove one of them."
-
-
 def stranger_could_reach_a_test_switch(settings: Settings) -> Iterator[str]:
     if settings.house.testing_answer_unproven and not is_loopback(settings.door.listen_host):
         yield "TESTING_ANSWER_UNPROVEN needs LISTEN_HOST=127.0.0.1; remove it from a real server."
@@ -90,20 +84,39 @@ def password_would_travel_in_the_clear(settings: Settings) -> Iterator[str]:
 
 
 def certificate_is_half_given(settings: Settings) -> Iterator[str]:
-    door = settings.door
-    if (door.tls_cert_file is None) != (door.tls_key_file is None):
-        missing = "TLS_KEY_FILE" if door.tls_key_file is None else "TLS_CERT_FILE"
-        yield f"{missing} is not set; STARTTLS needs both TLS_CERT_FILE and TLS_KEY_FILE."
+    certificates, keys = len(settings.door.tls_cert_file), len(settings.door.tls_key_file)
+    if certificates != keys:
+        missing = "TLS_KEY_FILE" if keys < certificates else "TLS_CERT_FILE"
+        yield (
+            f"{missing} names too few files; STARTTLS needs as many files in TLS_CERT_FILE "
+            "as in TLS_KEY_FILE."
+        )
 
 
 def file_cannot_be_read(settings: Settings) -> Iterator[str]:
-    for name, path in (
+    ca_file = settings.relay.smtp_ca_file
+    for name, paths in (
         ("TLS_CERT_FILE", settings.door.tls_cert_file),
         ("TLS_KEY_FILE", settings.door.tls_key_file),
-        ("SMTP_CA_FILE", settings.relay.smtp_ca_file),
+        ("SMTP_CA_FILE", (ca_file,) if ca_file else ()),
     ):
-        if path is not None and (because := _unreadable(path)):
-            yield f"{name} cannot be read ({because}); correct the path or the permissions."
+        for path in paths:
+            if because := _unreadable(path):
+                yield f"{name} cannot be read ({because}); correct the path or the permissions."
+
+
+def spam_would_be_refused_before_it_is_held(settings: Settings) -> Iterator[str]:
+    checks = settings.checks
+    if checks.spam_reject_score < checks.spam_hold_score:
+        yield "SPAM_REJECT_SCORE is below SPAM_HOLD_SCORE; raise it, or lower the other."
+
+
+def proxy_is_trusted_by_nobody(settings: Settings) -> Iterator[str]:
+    door = settings.door
+    if door.proxy_port and not door.trusted_networks:
+        yield "PROXY_PORT needs TRUSTED_NETWORKS: name the proxy's address there, or remove it."
+    if door.proxy_port and door.proxy_port == door.listen_port:
+        yield "PROXY_PORT is LISTEN_PORT; give the proxy a port of its own."
 
 
 def _unreadable(path: Path) -> str:
@@ -140,12 +153,13 @@ RULES: tuple[Callable[[Settings], Iterator[str]], ...] = (
     api_key_is_the_placeholder,
     domain_is_another,
     filing_address_would_answer,
-    unproven_is_answered_and_refused,
     stranger_could_reach_a_test_switch,
     mail_password_is_the_placeholder,
     login_is_half_given,
     password_would_travel_in_the_clear,
     certificate_is_half_given,
+    spam_would_be_refused_before_it_is_held,
+    proxy_is_trusted_by_nobody,
     file_cannot_be_read,
     budget_is_smaller_than_a_message,
     database_cannot_be_told,

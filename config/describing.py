@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from config.settings import BRANCHES, Branch
+from config.branch import Branch
+from config.settings import BRANCHES
 
 _KINDS: dict[object, str] = {
     bool: "true or false",
@@ -95,7 +96,7 @@ def _written(default: object) -> str:
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, tuple):
-        return ",".join(default)
+        return ",".join(map(str, default))
     return str(default)
 
 

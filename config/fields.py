@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -18,6 +19,9 @@ from pydantic import AfterValidator, BeforeValidator
 
 # One label of a host name. Underscores are no mail domain's, but Docker's service names have them.
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+_SERVER = re.compile(r"(?:\[(?P<six>[^]]*)\]|(?P<four>[^:]*)):(?P<port>[0-9]{1,5})")
 
 
 def address(text: str) -> str:
@@ -99,6 +103,29 @@ def web_path(text: str) -> str:
     return text
 
 
+def network(text: str) -> str:
+    """An IP network, or one address. Raises ValueError."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError("is no network; write it like 192.0.2.0/24 or 2001:db8::/32") from None
+
+
+def dns_server(text: str) -> str:
+    """A nameserver's IP address, with a port where it has one. Raises ValueError."""
+    match = _SERVER.fullmatch(text)
+    try:
+        server = ipaddress.ip_address((match["six"] or match["four"]) if match else text)
+        port = int(match["port"]) if match else 53
+    except ValueError:
+        port = 0
+    if not 0 < port < 65536:
+        raise ValueError("is no nameserver; write 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:5353")
+    if not match:
+        return str(server)
+    return f"[{server}]:{port}" if server.version == 6 else f"{server}:{port}"
+
+
 def selector(text: str) -> str:
     """A DKIM selector, RFC 6376 section 3.1. Raises ValueError."""
     if not all(_LABEL.fullmatch(label) for label in text.split(".")):
@@ -139,6 +166,9 @@ Selector = Annotated[str, AfterValidator(selector)]
 OwnAddresses = Annotated[
     tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(own_address))
 ]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(network))]
+DnsServers = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(dns_server))]
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_split)]
 Senders = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(sender))]
 SendersOrAll = Annotated[
     tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(sender_or_all))

@@ -13,10 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from config.branch import Branch
 from config.contradictions import MAKE_A_KEY, objections
 from config.describing import kind
 from config.environment import find
-from config.settings import BRANCHES, Branch, Settings, SettingsError
+from config.settings import BRANCHES, Settings, SettingsError
 
 
 def load(environ: Mapping[str, str], env_file: Path | None) -> Settings:

@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from config.branch import Branch
+from config.checks_settings import ChecksSettings
 from config.fields import (
     Host,
+    Networks,
     OptionalAddress,
     OptionalDomain,
     OptionalHost,
     OwnAddress,
     OwnAddresses,
+    Paths,
     Selector,
     Senders,
     SendersOrAll,
@@ -35,19 +39,6 @@ FILING_LOCALS = frozenset({"postmaster", "abuse", "dmarc", "tls-reports"})
 
 class SettingsError(Exception):
     """The settings cannot be used: one sentence a line, each naming a setting and the cure."""
-
-
-class Branch(BaseModel):
-    """A part of the tree that one room receives."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        validate_default=True,
-        str_strip_whitespace=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-    )
 
 
 class AiSettings(Branch):
@@ -103,7 +94,8 @@ class HouseSettings(Branch):
         default=(), description="Addresses and domains that are refused, separated by commas."
     )
     unproven_sender: Literal["hold", "reject"] = Field(
-        default="hold", description="What becomes of mail whose author this server could not prove."
+        default="reject",
+        description="What becomes of mail whose author this server could not prove.",
     )
     testing_answer_unproven: bool = Field(
         default=False,
@@ -140,11 +132,23 @@ class DoorSettings(Branch):
     listen_port: int = Field(
         default=25, ge=0, le=65535, description="Port the SMTP listener binds."
     )
-    tls_cert_file: Path | None = Field(
-        default=None, description="Certificate chain (PEM) for STARTTLS."
+    proxy_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Further port, for a proxy that speaks the PROXY protocol; 0 binds none.",
     )
-    tls_key_file: Path | None = Field(
-        default=None, description="Private key (PEM) of TLS_CERT_FILE."
+    trusted_networks: Networks = Field(
+        default=(),
+        description="Networks whose addresses are the clients' own though they are private, and "
+        "that may speak the PROXY protocol.",
+    )
+    tls_cert_file: Paths = Field(
+        default=(),
+        description="Certificate chains (PEM) for STARTTLS; the first where no name fits.",
+    )
+    tls_key_file: Paths = Field(
+        default=(), description="Private keys (PEM) of TLS_CERT_FILE, in the same order."
     )
     message_max_bytes: int = Field(
         default=26214400, ge=65536, description="Largest message that is taken, in bytes."
@@ -154,6 +158,14 @@ class DoorSettings(Branch):
     )
     recipients_max: int = Field(default=100, ge=1, description="Recipients of one message.")
     connections_max: int = Field(default=500, ge=1, description="SMTP connections at one time.")
+    connections_per_ip: int = Field(
+        default=20, ge=1, description="SMTP connections at one time from one address."
+    )
+    connections_per_prefix: int = Field(
+        default=50,
+        ge=1,
+        description="SMTP connections at one time from one network (IPv4 /24, IPv6 /48).",
+    )
     command_timeout: float = Field(
         default=300, gt=0, description="Seconds a peer may be silent between commands."
     )
@@ -164,6 +176,16 @@ class DoorSettings(Branch):
     )
     data_budget_bytes: int = Field(
         default=268435456, ge=1048576, description="Bytes of all unfinished messages together."
+    )
+    disk_free_min_bytes: int = Field(
+        default=536870912,
+        ge=0,
+        description="With less space free in EMAIL_DATA_DIR no mail is taken, for the time being.",
+    )
+    queue_max: int = Field(
+        default=100000,
+        ge=1,
+        description="With more mails waiting for their answer no mail is taken for a while.",
     )
 
 
@@ -333,6 +355,7 @@ class Settings:
     ai: AiSettings
     house: HouseSettings
     door: DoorSettings
+    checks: ChecksSettings
     relay: RelaySettings
     reply: ReplySettings
     store: StoreSettings
