@@ -1,0 +1,169 @@
+"""Asks DNS: dnspython under a deadline, behind a cache. Neighbours: smtpd/dnscache.py keeps
+answers, smtpd/inquiry.py bounds what one mail may ask.
+
+The answers come from nameservers of strangers: their number and their size are capped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import dns.asyncresolver
+import dns.exception
+import dns.message
+import dns.name
+import dns.nameserver
+import dns.rcode
+import dns.rdatatype
+import dns.resolver
+
+from config.checks_settings import ChecksSettings
+from smtpd.dnscache import DnsCache
+from smtpd.questions import Answer, Kind, Question, Record, Status
+
+RECORDS_MAX = 100  # of one answer
+RECORD_MAX_BYTES = 16384  # of one TXT record; a 4096-bit key needs 800
+UNDER_WAY_MAX = 200  # questions at one time, each with a socket of its own
+SYSTEM_FILE = "/etc/resolv.conf"
+_UDP_PAYLOAD = 1232  # bytes that pass every network unfragmented (DNS flag day 2020)
+
+_NAME_MAX = 253  # characters, RFC 1035 section 2.3.4
+_NO_ANSWER = Answer(Status.SERVFAIL)
+_NO_SUCH_NAME = Answer(Status.NXDOMAIN)
+
+
+class Resolver:
+    """DNS answers for everybody here."""
+
+    def __init__(self, settings: ChecksSettings) -> None:
+        self._timeout_s = settings.dns_timeout
+        self._resolver = _resolver(settings)
+        self._cache = DnsCache(settings.dns_cache_entries)
+        self._under_way: dict[Question, asyncio.Task[Answer]] = {}
+        self._room = asyncio.Semaphore(UNDER_WAY_MAX)
+
+    async def lookup(self, question: Question) -> Answer:
+        """The answer, from the cache or from DNS; never raises but CancelledError."""
+        known = self._cache.get(question)
+        if known is not None:
+            return known
+        task = self._under_way.get(question)
+        if task is None:
+            task = asyncio.create_task(self._ask(question), name="dns question")
+            self._under_way[question] = task
+            task.add_done_callback(lambda _: self._under_way.pop(question, None))
+        # One asker who goes away does not take the answer from the others.
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, question: Question) -> Answer:
+        name = _name(question.name)
+        if name is None:
+            return _NO_SUCH_NAME
+        try:
+            async with self._room, asyncio.timeout(self._timeout_s + 1):
+                answer, ttl_s = await self._resolve(name, question.kind)
+        except TimeoutError:
+            answer, ttl_s = Answer(Status.TIMEOUT), 0.0
+        self._cache.put(question, answer, ttl_s)
+        return answer
+
+    async def _resolve(self, name: dns.name.Name, kind: Kind) -> tuple[Answer, float]:
+        """The answer and how long it may be remembered, in seconds."""
+        try:
+            found = await self._resolver.resolve(
+                name, kind.value, search=False, lifetime=self._timeout_s
+            )
+        except dns.resolver.NXDOMAIN as error:
+            return _NO_SUCH_NAME, max(map(_negative_ttl_s, error.kwargs["responses"].values()))
+        except dns.resolver.NoAnswer as error:
+            return Answer(Status.NODATA), _negative_ttl_s(error.kwargs["response"])
+        except dns.exception.Timeout:
+            return Answer(Status.TIMEOUT), 0.0
+        except (dns.exception.DNSException, OSError, ValueError):
+            return _NO_ANSWER, 0.0
+        if found.rrset is None:
+            return Answer(Status.NODATA), 0.0
+        try:
+            return Answer(Status.FOUND, tuple(_records(found.rrset, kind))), found.rrset.ttl
+        except _TooLarge:
+            # Nobody can use it, now or later: as good as none.
+            return Answer(Status.NODATA), found.rrset.ttl
+
+
+class _TooLarge(Exception):
+    """An answer beyond every use."""
+
+
+def _resolver(settings: ChecksSettings) -> dns.asyncresolver.Resolver:
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    if settings.dns_servers:
+        resolver.nameservers = [_nameserver(text) for text in settings.dns_servers]
+    else:
+        system = dns.resolver.Resolver(SYSTEM_FILE)
+        resolver.nameservers = system.nameservers
+    resolver.search = []
+    resolver.cache = None
+    resolver.timeout = settings.dns_timeout / 2  # so that a lost datagram is sent once more
+    resolver.lifetime = settings.dns_timeout
+    resolver.use_edns(0, 0, _UDP_PAYLOAD)
+    return resolver
+
+
+def _nameserver(text: str) -> dns.nameserver.Do53Nameserver:
+    address, port = text, 53
+    if text.startswith("["):
+        address, _, number = text[1:].partition("]:")
+        port = int(number)
+    elif text.count(":") == 1:
+        address, _, number = text.partition(":")
+        port = int(number)
+    return dns.nameserver.Do53Nameserver(address, port)
+
+
+def _name(text: str) -> dns.name.Name | None:
+    """The name in A-labels; None where DNS can hold none such."""
+    if not text or len(text) > _NAME_MAX:
+        return None
+    try:
+        return dns.name.from_text(text, idna_codec=dns.name.IDNA_2008_Practical)
+    except (dns.exception.DNSException, UnicodeError, ValueError):
+        return None
+
+
+def _negative_ttl_s(response: Any) -> float:
+    """How long an absence holds: RFC 2308 section 5, the SOA's TTL or its minimum."""
+    for rrset in response.authority:
+        if rrset.rdtype == dns.rdatatype.SOA:
+            return float(min(rrset.ttl, rrset[0].minimum))
+    return 0.0
+
+
+def _records(rrset: Any, kind: Kind) -> Iterator[Record]:
+    """The records in our own words. Raises _TooLarge."""
+    if len(rrset) > RECORDS_MAX:
+        raise _TooLarge
+    for rdata in rrset:
+        if kind is Kind.TXT:
+            text = b"".join(rdata.strings)
+            if len(text) > RECORD_MAX_BYTES:
+                raise _TooLarge
+            yield text
+        elif kind is Kind.MX:
+            yield rdata.preference, _plain(rdata.exchange)
+        elif kind is Kind.PTR:
+            yield _plain(rdata.target)
+        else:
+            yield str(rdata.address)
+
+
+def _plain(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower().removesuffix(".")
