@@ -1,16 +1,169 @@
-"""Examines an arrival; smtpd/policy.py judges what it finds."""
+"""Examines an arrival: runs the checks side by side, each under its own deadline.
+
+What reads strangers' bytes runs in the cell; DNS is asked out here. A check that fails
+in any way gives a result ("temperror"), never an exception. smtpd/policy.py judges.
+"""
 
 from __future__ import annotations
 
-from smtpd.mail import Arrival, Evidence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from config.checks_settings import ChecksSettings
+from smtpd.addresses import domain_of
+from smtpd.cell import Cell
+from smtpd.checks import spf
+from smtpd.checks.content import Content, read_content
+from smtpd.checks.dkim import DkimCaps, questions
+from smtpd.checks.dmarc import Alignment, check_dmarc
+from smtpd.checks.marks import BODY_BYTES
+from smtpd.checks.spam import SpamScanner
+from smtpd.checks.spf_evaluator import SpfCaps
+from smtpd.checks.virus import VirusScanner
+from smtpd.errors import Runaway, Temporary
+from smtpd.events import Event, log
+from smtpd.evidence import (
+    DkimFinding,
+    DmarcFinding,
+    Evidence,
+    Result,
+    Scan,
+    SpamFinding,
+    SpfFinding,
+    VirusFinding,
+)
+from smtpd.inquiry import Inquiry
+from smtpd.mail import Arrival
+from smtpd.questions import Kind, Lookup, Question
+
+T = TypeVar("T")
+
+# What a process of the door's cell loads before its first job.
+PRELOAD = ("smtpd.checks.content", "smtpd.checks.spf_evaluator")
+
+_BROKE_OFF = "the check broke off"
+_NO_SPF = SpfFinding(result=Result.TEMPERROR, because=_BROKE_OFF)
+_NO_CONTENT = Content((DkimFinding(result=Result.TEMPERROR, because=_BROKE_OFF),), ())
+_NO_DMARC = Alignment(finding=DmarcFinding(result=Result.TEMPERROR, because=_BROKE_OFF))
 
 
-class NothingChecked:
-    """Stands where SPF, DKIM and DMARC will be checked: says of each that it was not.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellVerifier:
+    """The journey's verifier."""
 
-    With it no author is ever proven, so UNPROVEN_SENDER decides about all mail of people.
-    """
+    settings: ChecksSettings
+    cell: Cell
+    lookup: Lookup
+    virus: VirusScanner
+    spam: SpamScanner
 
     async def examine(self, arrival: Arrival) -> Evidence:
-        """Evidence that holds nothing."""
-        return Evidence()
+        """All checks, side by side where one does not need the other's finding."""
+        return await _Examination(self, arrival).evidence()
+
+
+class _Examination:
+    """One mail's checks."""
+
+    def __init__(self, verifier: CellVerifier, arrival: Arrival) -> None:
+        self._verifier = verifier
+        self._settings = verifier.settings
+        self._arrival = arrival
+        self._loop = asyncio.get_running_loop()
+        self._ends_at = self._loop.time() + verifier.settings.checks_timeout
+        self._lookup = Inquiry(verifier.lookup, until=self._ends_at).lookup
+        # A check that broke off might have proven the author: what it leaves open is temporary.
+        self._broke_off = False
+        peer = arrival.peer
+        self._client_ip = peer.ip if peer is not None and peer.known else ""
+
+    async def evidence(self) -> Evidence:
+        settings = self._settings
+        (spf_found, helo), content, null_mx, virus = await asyncio.gather(
+            self._within(settings.spf_timeout, self._spf(), (_NO_SPF, _NO_SPF)),
+            self._within(settings.dkim_timeout, self._content(), _NO_CONTENT),
+            self._within(settings.dns_timeout, self._null_mx(), otherwise=False),
+            self._within(settings.clamd_timeout, self._virus(), VirusFinding(scan=Scan.AWAY)),
+        )
+        alignment = await self._within(
+            self._left_s(), self._dmarc(spf_found, content.signatures), _NO_DMARC
+        )
+        undecided = alignment.undecided or (self._broke_off and not alignment.aligned)
+        found = Evidence(
+            spf=spf_found,
+            helo=helo,
+            dkim=content.signatures,
+            dmarc=alignment.finding,
+            aligned=alignment.aligned,
+            proven_by=alignment.proven_by,
+            undecided=undecided,
+            client_known=bool(self._client_ip),
+            null_mx=null_mx,
+            virus=virus,
+        )
+        scored = self._verifier.spam.score(self._arrival, content.marks, found)
+        spam = await self._within(settings.spamd_timeout, scored, SpamFinding())
+        return replace(found, spam=spam)
+
+    def _left_s(self) -> float:
+        return max(0.0, self._ends_at - self._loop.time())
+
+    async def _within(self, within_s: float, work: Awaitable[T], otherwise: T) -> T:
+        """What the check finds, or `otherwise` when it takes too long or breaks off."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await work
+        except TimeoutError:
+            log(Event.BROKE_OFF, because="a check took too long", kind="too_long")
+        except (Runaway, Temporary) as trouble:
+            # Strangers' bytes do this, and a machine that has too much to do.
+            log(Event.BROKE_OFF, because=trouble.because, kind="runaway")
+        except Exception as error:  # noqa: BLE001 (the evidence wrapper: unforeseen is temporary)
+            log(Event.TROUBLE, because="a check failed", exc_info=error)
+        self._broke_off = True
+        return otherwise
+
+    async def _spf(self) -> tuple[SpfFinding, SpfFinding]:
+        peer = self._arrival.peer
+        if peer is None or not self._client_ip:
+            lost = SpfFinding(because="the client's own address is not known")
+            return lost, lost
+        return await spf.check(
+            self._client_ip,
+            self._arrival.mail_from,
+            peer.helo,
+            run=self._run,
+            lookup=self._lookup,
+            caps=SpfCaps.of(self._settings),
+        )
+
+    async def _content(self) -> Content:
+        """What is written in the mail itself: signatures, and marks of spam."""
+        caps, headers = DkimCaps.of(self._settings), self._arrival.headers
+        asked = questions(headers, caps)
+        answers = dict(zip(asked, await asyncio.gather(*map(self._lookup, asked)), strict=True))
+        raw = self._arrival.raw
+        if not headers.has("dkim-signature"):
+            raw = raw[: headers.body_at + BODY_BYTES]
+        return await self._run(read_content, raw, answers, caps, time.time())
+
+    async def _null_mx(self) -> bool:
+        """RFC 7505: one MX record, which names the root."""
+        domain = domain_of(self._arrival.mail_from)
+        if not domain or domain.startswith("["):
+            return False
+        answer = await self._lookup(Question(domain, Kind.MX))
+        return [record[1] for record in answer.records if isinstance(record, tuple)] == [""]
+
+    async def _virus(self) -> VirusFinding:
+        return await self._verifier.virus.scan(self._arrival.raw)
+
+    async def _dmarc(self, found: SpfFinding, signatures: tuple[DkimFinding, ...]) -> Alignment:
+        author = self._arrival.facts.author_domain
+        return await check_dmarc(author, found, signatures, self._lookup)
+
+    async def _run(self, function: Callable[..., T], /, *arguments: object) -> T:
+        return await self._verifier.cell.run(function, *arguments, wait_s=self._left_s())

@@ -1,14 +1,15 @@
-"""OpenDKIM as a second opinion: does another verifier accept our signature?"""
+"""OpenDKIM as a second opinion: a verifier of our signatures, and a signer behind Postfix."""
 
 from __future__ import annotations
 
 import re
+import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.process import ServerTrouble, find_program, run
+from tests.servers.process import HOST, Server, ServerTrouble, find_program, free_port, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +60,41 @@ class OpenDkim:
         if found is None:
             raise ServerTrouble(f"OpenDKIM gave no result:\n{said}")
         return DkimResult(result=found[1], said=said)
+
+
+class OpenDkimSigner(Server):
+    """OpenDKIM as a milter: signs what Postfix hands it, for one domain with one key."""
+
+    name = "opendkim"
+
+    def __init__(self, *, domain: str, selector: str, key_file: Path, canonical: str) -> None:
+        super().__init__()
+        self.port = free_port()
+        self._settings = {
+            "Mode": "s",
+            "Socket": f"inet:{self.port}@{HOST}",
+            "Domain": domain,
+            "Selector": selector,
+            "KeyFile": str(key_file),
+            "Canonicalization": canonical,
+            "InternalHosts": HOST,
+            "RequireSafeKeys": "no",
+        }
+
+    def prepare(self) -> None:
+        lines = [f"{name} {value}" for name, value in self._settings.items()]
+        self._config.write_text("\n".join(lines) + "\n")
+
+    def command(self) -> list[str]:
+        return [find_program(self.name), "-f", "-x", str(self._config)]
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection((HOST, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "opendkim.conf"

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.servers.process import (
@@ -56,13 +56,17 @@ class PostfixRelay(Server):
     """A relay with three ports, whose behaviour a test can change while it runs.
 
     `port` offers STARTTLS, `tls_port` speaks TLS from the first byte, `plain_port`
-    offers none. `relay_to` is the port of the server that all mail goes on to.
+    offers none. `relay_to` is the port of the server that all mail goes on to. `more` are
+    further settings of main.cf.
     """
 
     name = "postfix"
 
-    def __init__(self, *, relay_to: int, tls: TlsFiles) -> None:
+    def __init__(
+        self, *, relay_to: int, tls: TlsFiles, more: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
+        self._more = dict(more or {})
         self.port, self.tls_port, self.plain_port = free_port(), free_port(), free_port()
         self._relay_to = relay_to
         self._tls = tls
@@ -177,7 +181,9 @@ class PostfixRelay(Server):
             "maximal_backoff_time": "5s",
             "queue_run_delay": "1s",
         }
-        lines = [f"{name} = {value}" for name, value in {**settings, **changes}.items()]
+        lines = [
+            f"{name} = {value}" for name, value in {**settings, **self._more, **changes}.items()
+        ]
         main_cf = self._etc / "main.cf"
         main_cf.write_text("\n".join(lines) + "\n")
         # Postfix waits until a fresh file has cooled down, for somebody might still be writing.

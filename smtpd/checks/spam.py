@@ -1,0 +1,74 @@
+"""How much a mail looks like spam: spamd's score where there is one, else our own light one."""
+
+from __future__ import annotations
+
+import math
+
+import aiospamc
+from aiospamc.connections import Timeout
+from aiospamc.exceptions import ClientException, ParseError, TimeoutException
+from aiospamc.responses import ResponseException
+
+from config.checks_settings import ChecksSettings
+from smtpd.checks.marks import Mark, built_in
+from smtpd.decoding import one_line
+from smtpd.events import Event
+from smtpd.evidence import Evidence, SpamFinding
+from smtpd.mail import Arrival
+from smtpd.tally import Sparing
+
+# What spamc sends at most by default; SpamAssassin's rules are slow on more, and spam is small.
+SPAMD_BYTES = 512_000
+SIGNS_MAX = 50
+SIGN_MAX = 60  # characters
+SCORE_MAX = 1_000_000.0  # GTUBE has 1,000
+
+_TROUBLE = (ClientException, ParseError, ResponseException, TimeoutException, OSError, ValueError)
+
+
+class SpamScanner:
+    """Asks spamd about each mail, and falls back on the built-in score."""
+
+    def __init__(self, settings: ChecksSettings) -> None:
+        self._host, self._port = settings.spamd_host, settings.spamd_port
+        self._timeout = Timeout(
+            total=settings.spamd_timeout,
+            connection=settings.spamd_timeout,
+            response=settings.spamd_timeout,
+        )
+        self._sparing = Sparing()
+
+    async def score(self, arrival: Arrival, seen: tuple[Mark, ...], found: Evidence) -> SpamFinding:
+        """The finding; never raises but CancelledError."""
+        if self._host:
+            by_spamd = await self._ask(arrival.raw[:SPAMD_BYTES])
+            if by_spamd is not None:
+                return by_spamd
+        return built_in(seen, arrival, found)
+
+    async def answers(self) -> bool:
+        """Whether spamd is there."""
+        try:
+            said = await aiospamc.ping(host=self._host, port=self._port, timeout=self._timeout)
+        except _TROUBLE:
+            return False
+        return bool(said.message == "PONG")
+
+    async def _ask(self, raw: bytes) -> SpamFinding | None:
+        try:
+            said = await aiospamc.symbols(
+                raw, host=self._host, port=self._port, timeout=self._timeout
+            )
+            score = float(said.headers.spam.score)
+        except (*_TROUBLE, LookupError, AttributeError, TypeError) as error:
+            self._say_away(type(error).__name__)
+            return None
+        if not math.isfinite(score) or abs(score) > SCORE_MAX:
+            self._say_away("its score is no number")
+            return None
+        words = said.body[: SIGNS_MAX * SIGN_MAX].decode("ascii", "replace").split(",")
+        signs = tuple(one_line(word, SIGN_MAX) for word in words[:SIGNS_MAX] if word.strip())
+        return SpamFinding(score=score, by="spamd", signs=signs)
+
+    def _say_away(self, because: str) -> None:
+        self._sparing.log(Event.AWAY, kind="spamd", neighbour="spamd", because=because)

@@ -1,0 +1,99 @@
+"""SPF (RFC 7208): asks DNS for what the evaluator needs, and has it evaluate in the cell.
+
+What a record will most likely need is asked beforehand, so that one round in the cell is
+enough when DNS is known. Neighbours: smtpd/checks/spf_evaluator.py, smtpd/checks/verifier.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
+
+from smtpd.checks.spf_evaluator import Evaluated, SpfCaps, domain_of_identity, evaluate
+from smtpd.evidence import SpfFinding
+from smtpd.questions import Answer, Kind, Lookup, Question
+
+T = TypeVar("T")
+
+TERMS_FORESEEN = 60  # of one record; ten of them may need DNS (RFC 7208 section 4.6.4)
+QUESTIONS_FORESEEN = 25  # what is beyond is asked when it is known to be needed
+LEVELS_FORESEEN = 6
+RECORDS_REMEMBERED = 2048
+
+
+class Run(Protocol):
+    """Cell.run: a function of values, in a process that can be killed."""
+
+    def __call__(self, function: Callable[..., T], /, *args: object) -> Coroutine[Any, Any, T]: ...
+
+
+async def check(
+    client_ip: str, mail_from: str, helo: str, *, run: Run, lookup: Lookup, caps: SpfCaps
+) -> tuple[SpfFinding, SpfFinding]:
+    """The findings for MAIL FROM and for HELO."""
+    answers = await _foreseen(client_ip, mail_from, helo, lookup, caps)
+    while True:
+        evaluated: Evaluated = await run(evaluate, client_ip, mail_from, helo, answers, caps)
+        if not evaluated.missing:
+            return evaluated.mail_from, evaluated.helo
+        # Each round asks something new, and the evaluator stops beyond its number.
+        answers |= await _ask(evaluated.missing, lookup)
+
+
+async def _ask(questions: Iterable[Question], lookup: Lookup) -> dict[Question, Answer]:
+    asked = tuple(questions)
+    return dict(zip(asked, await asyncio.gather(*map(lookup, asked)), strict=True))
+
+
+async def _foreseen(
+    client_ip: str, mail_from: str, helo: str, lookup: Lookup, caps: SpfCaps
+) -> dict[Question, Answer]:
+    """Answers to what the records, followed level by level, are likely to need."""
+    family = Kind.AAAA if ":" in client_ip and "." not in client_ip else Kind.A
+    domains = map(domain_of_identity, (mail_from, f"postmaster@{helo}"))
+    questions = [Question(domain, Kind.TXT) for domain in dict.fromkeys(domains) if domain]
+    answers: dict[Question, Answer] = {}
+    for _ in range(LEVELS_FORESEEN):
+        room = min(QUESTIONS_FORESEEN, caps.queries_max) - len(answers)
+        new = [one for one in dict.fromkeys(questions) if one not in answers][: max(0, room)]
+        if not new:
+            break
+        found = await _ask(new, lookup)
+        answers |= found
+        questions = [
+            following
+            for question, answer in found.items()
+            for following in _needs(question, answer, family, caps.record_max_bytes)
+        ]
+    return answers
+
+
+@lru_cache(maxsize=RECORDS_REMEMBERED)
+def _needs(
+    question: Question, answer: Answer, family: Kind, record_max_bytes: int
+) -> tuple[Question, ...]:
+    """What an answer makes it likely that is asked next."""
+    if question.kind is Kind.MX:
+        hosts = [record[1] for record in answer.records if isinstance(record, tuple)]
+        return tuple(Question(host, family) for host in hosts[:10] if host)
+    texts = [record for record in answer.records if isinstance(record, bytes)]
+    found = [text for text in texts if text[:7].lower() == b"v=spf1 "]
+    if len(found) != 1 or len(found[0]) > record_max_bytes:
+        return ()
+    return tuple(_of_terms(found[0].decode("latin-1"), question.name, family))
+
+
+def _of_terms(record: str, domain: str, family: Kind) -> Iterator[Question]:
+    kinds = {"include": Kind.TXT, "redirect": Kind.TXT, "exists": Kind.A, "mx": Kind.MX}
+    for term in record.lower().split(" ")[1 : TERMS_FORESEEN + 1]:
+        word = term.lstrip("+-~?")
+        name, _, rest = word.replace("=", ":", 1).partition(":")
+        mechanism = name.partition("/")[0]
+        kind = family if mechanism == "a" else kinds.get(mechanism)
+        target = rest.partition("/")[0].rstrip(".") or domain
+        if kind is not None and "%" not in target:
+            yield Question(target, kind)
+        if mechanism == "all":
+            return
