@@ -113,7 +113,7 @@ def _tokens(text: str) -> Iterator[_Token]:
     while match := _TOKEN.match(text, at):
         at = match.end()
         if match["special"] == "(":
-            end = _comment_end(text, at)
+            end = comment_end(text, at)
             yield _Token("comment" if end else "broken", text[at : end - 1])
             at = end or len(text)
         elif match["quoted"] is not None:
@@ -127,7 +127,7 @@ def _tokens(text: str) -> Iterator[_Token]:
         yield _Token("broken", "")
 
 
-def _comment_end(text: str, at: int) -> int:
+def comment_end(text: str, at: int) -> int:
     """Just behind the comment whose inside starts at `at`; 0 where it is not closed."""
     depth = 1
     for match in _PARENTHESIS.finditer(text, at):

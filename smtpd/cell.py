@@ -55,14 +55,19 @@ class Cell:
             self._idle.put_nowait(child)
 
     async def run(
-        self, function: Callable[..., T], *args: object, timeout_s: float | None = None
+        self,
+        function: Callable[..., T],
+        *args: object,
+        timeout_s: float | None = None,
+        wait_s: float | None = None,
     ) -> T:
         """What function(*args) gives or raises, once a process is free for it.
 
-        Raises Runaway when it passes its deadline or the memory limit, or ends its process.
+        Raises Runaway when it passes its deadline or the memory limit, or ends its process,
+        and Temporary where none is free within `wait_s`.
         """
         request = pickle.dumps((function, args), protocol=pickle.HIGHEST_PROTOCOL)
-        child = await self._idle.get()
+        child = await self._free(wait_s)
         try:
             status, answer = await child.ask(request, timeout_s or self._timeout_s)
         finally:
@@ -72,6 +77,17 @@ class Cell:
         if status == inmate.RAISED:
             raise result
         return result  # type: ignore[no-any-return]
+
+    async def _free(self, wait_s: float | None) -> _Child:
+        try:
+            return self._idle.get_nowait()
+        except asyncio.QueueEmpty:
+            pass
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._idle.get()
+        except TimeoutError:
+            raise Temporary("no process of the cell is free") from None
 
     async def stop(self) -> None:
         """End every process; a job that still runs gets Runaway."""

@@ -12,25 +12,29 @@ from typing import ClassVar
 
 from smtpd import replies
 from smtpd.data import read_message
-from smtpd.events import Event, address_hash, log
+from smtpd.door import Door
+from smtpd.events import Event, address_hash, count, log
 from smtpd.headers import HeadersTooLarge, scan
 from smtpd.limits import Lease
 from smtpd.mail import Arrival, Peer
 from smtpd.paths import BadPath, recipient
-from smtpd.replies import Reply
-from smtpd.session import Door, Session
+from smtpd.replies import Reply, kind_of
+from smtpd.session import Session
 from smtpd.ticketid import new_ticket_id
 from smtpd.transaction import Transaction
 
 # Of one session: a peer that tries a thousand recipients shall not fill the disk.
 REFUSALS_LOGGED = 20
 
+# Commands that are wrong in themselves, or out of their order: counted, and no line of the log.
+_MISSPOKEN = frozenset({501, 502, 503})
+
 
 class Conversation(Session):
     """A session's commands. Each gives its reply, or None once it has spoken itself."""
 
-    def __init__(self, door: Door) -> None:
-        super().__init__(door)
+    def __init__(self, door: Door, *, behind_proxy: bool = False) -> None:
+        super().__init__(door, behind_proxy=behind_proxy)
         self._refusals = 0
         self._transaction = Transaction(
             door.classify,
@@ -49,11 +53,15 @@ class Conversation(Session):
         verb, _, argument = line.partition(b" ")
         command = self._COMMANDS.get(verb.upper())
         if command is None:
+            count(Event.REJECTED, kind_of(replies.UNKNOWN_COMMAND))
             return replies.UNKNOWN_COMMAND
         try:
-            return await command(self, argument.strip(b" \t"))
+            reply = await command(self, argument.strip(b" \t"))
         except BadPath as bad:
             return self._refuse(bad.reply)
+        if reply is not None and reply.code in _MISSPOKEN:
+            count(Event.REJECTED, kind_of(reply))
+        return reply
 
     async def _helo(self, argument: bytes) -> Reply | None:
         return await self._hello(argument, [], extended=False)
@@ -88,18 +96,27 @@ class Conversation(Session):
             return replies.NOT_IMPLEMENTED
         if argument:
             return replies.BAD_SYNTAX
+        context = self.door.tls()
         if not self.intake.waiting_bytes:
             await self.say(replies.READY_FOR_TLS)
         # RFC 3207 section 4.2: nothing said in plain text may count inside TLS. Between
         # here and the handshake the loop reads no more plain text.
         if self.intake.waiting_bytes:
             return replies.IMPROPER_PIPELINING
-        await self.start_tls(self.door.tls)
+        await self.start_tls(context)
         self._transaction.forget()
         return None
 
     async def _mail(self, argument: bytes) -> Reply:
-        return self._transaction.mail(argument)
+        reply = self._transaction.mail(argument)
+        if reply is not replies.SENDER_OK:
+            return reply
+        objection = self.door.objection()
+        if objection is None:
+            return reply
+        self._refuse(objection)
+        self._transaction.reset()
+        return self.conduct.idled(objection)
 
     async def _rcpt(self, argument: bytes) -> Reply:
         reply = self._transaction.rcpt(argument)
@@ -114,6 +131,7 @@ class Conversation(Session):
         objection = self._transaction.data(argument)
         if objection is not None:
             return objection
+        self.door.admission.works(self)
         await self.send("354 End data with <CR><LF>.<CR><LF>\r\n")
         lease = Lease(self.door.budget)
         raw = await read_message(self.intake, self.door.data, lease)
@@ -142,7 +160,7 @@ class Conversation(Session):
         now = datetime.now(UTC)
         arrival = Arrival(
             id=new_ticket_id(now),
-            peer=Peer(ip=self.ip, helo=self._transaction.helo, tls=self.tls),
+            peer=self._peer(),
             mail_from=self._transaction.mail_from or "",
             rcpt_to=tuple(self._transaction.rcpt_to),
             raw=raw,
@@ -150,6 +168,17 @@ class Conversation(Session):
             received_at=now,
         )
         return await self.door.receive(arrival)
+
+    def _peer(self) -> Peer:
+        if not self.knows_ip:
+            self.door.sparing.log(Event.ADDRESS_LOST, kind="mail", peer=address_hash(self.ip))
+        return Peer(
+            ip=self.ip,
+            helo=self._transaction.helo,
+            tls=self.tls,
+            extended=self._transaction.extended,
+            known=self.knows_ip,
+        )
 
     async def _rset(self, argument: bytes) -> Reply:
         self._transaction.reset()
@@ -188,11 +217,14 @@ class Conversation(Session):
     def _refuse(self, reply: Reply, **fields: object) -> Reply:
         """Log what this door itself objects to; of other refusals others know the reason."""
         self._refusals += 1
-        if self._refusals <= REFUSALS_LOGGED:
-            event = Event.DEFERRED if reply.temporary else Event.REJECTED
-            if self._transaction.mail_from:
-                fields["sender"] = address_hash(self._transaction.mail_from)
-            log(event, because=reply.text, peer=address_hash(self.ip), **fields)
+        event = Event.DEFERRED if reply.temporary else Event.REJECTED
+        if self._refusals > REFUSALS_LOGGED:
+            count(event, kind_of(reply))
+            return reply
+        if self._transaction.mail_from:
+            fields["sender"] = address_hash(self._transaction.mail_from)
+        kind, peer = kind_of(reply), address_hash(self.ip)
+        log(event, kind=kind, because=reply.text, peer=peer, **fields)
         return reply
 
     def _log_alone(self, task: asyncio.Task[Reply]) -> None:

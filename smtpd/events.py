@@ -2,7 +2,8 @@
 
 Every room says what happened through log(); config/log.py decides how it looks
 and is the last net for addresses and secrets. A mail address goes into a field
-only as its address_hash().
+only as its address_hash(). What has a kind (a refusal, a limit that was hit) is
+counted as well, whether or not it gets a line of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+from collections import Counter
 
 import structlog
 
@@ -38,7 +40,7 @@ class Event(enum.StrEnum):
     DRAINING = "draining", logging.INFO, "Nothing new is taken; running work is being finished."
     STOPPED = "stopped", logging.INFO, "Everything is closed."
 
-    UNPROVEN = "unproven", logging.WARNING, "No author can be proven yet: nobody is answered."
+    UNPROVEN = "unproven", logging.WARNING, "A test switch is on: authors are answered unproven."
 
     # The front door.
     REJECTED = "rejected", logging.INFO, "A peer was told 5xx."
@@ -47,6 +49,21 @@ class Event(enum.StrEnum):
     HELD = "held", logging.INFO, "A mail was kept and waits for a person."
     KEPT = "kept", logging.INFO, "A mail was filed; no answer is owed."
     CUT_OFF = "cut_off", logging.INFO, "A session was ended from our side."
+    TLS_FAILED = "tls_failed", logging.INFO, "A handshake after STARTTLS came to nothing."
+    PROXY_FAILED = "proxy_failed", logging.WARNING, "A proxy did not say whom it speaks for."
+    FULL = (
+        "full",
+        logging.WARNING,
+        "No mail is taken for now: too little disk, or too long a queue.",
+    )
+    ROOM = "room", logging.INFO, "Mail is taken again."
+    BROKE_OFF = "broke_off", logging.WARNING, "A check of a mail was ended before its result."
+    ADDRESS_LOST = (
+        "address_lost",
+        logging.WARNING,
+        "A mail came from a private or gateway address: SPF and limits per address are off for it.",
+    )
+    TALLY = "tally", logging.INFO, "What was refused and limited since the last tally, counted."
 
     # The back office.
     CLAIMED = "claimed", logging.DEBUG, "A worker has the right to work on a mail."
@@ -63,6 +80,7 @@ class Event(enum.StrEnum):
     AWAY = "away", logging.WARNING, "A neighbour does not answer: database, Redis, relay, AI core."
     TROUBLE = "trouble", logging.ERROR, "Something happened that nobody foresaw."
     LIBRARY = "library", logging.WARNING, "A library had something to say."
+    CERTIFICATE = "certificate", logging.WARNING, "New certificate files cannot be used."
 
 
 _logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(EVENTS_LOGGER)
@@ -71,14 +89,31 @@ _logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(EVENTS_LOGGE
 _hash_key = secrets.token_bytes(32)
 
 
+# How often each kind of each event happened since the process began.
+_counts: Counter[tuple[Event, str]] = Counter()
+
+
 def log(event: Event, /, **fields: object) -> None:
     """Log that `event` happened; pass an exception as `exc_info`, a duration as `…_s`.
 
-    Raises TypeError for an event outside the closed list.
+    With a `kind=`, a word of a closed list, it is counted, too. Raises TypeError for an
+    event outside the closed list.
     """
     if not isinstance(event, Event):
         raise TypeError(f"not an event of the closed list: {type(event).__name__}")
+    if kind := fields.get("kind"):
+        count(event, str(kind))
     _logger.log(event.level, event.value, **fields)
+
+
+def count(event: Event, kind: str) -> None:
+    """Count what is not worth a line of its own."""
+    _counts[event, kind] += 1
+
+
+def tally() -> dict[tuple[Event, str], int]:
+    """How often each kind of each event happened since the process began."""
+    return dict(_counts)
 
 
 def set_hash_key(key: bytes) -> None:

@@ -7,7 +7,7 @@ the fields say.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from smtpd.decoding import unfolded
@@ -64,20 +64,34 @@ def scan(raw: bytes, max_bytes: int = 262144) -> Headers:
     """
     fields: list[tuple[str, bytes]] = []
     at = 0
-    while at < len(raw):
-        if raw.startswith((b"\r\n", b"\n"), at):
-            return Headers(tuple(fields), raw.index(b"\n", at) + 1)
+    for name, value, _, end in spans(raw, max_bytes):
+        if name:
+            fields.append((name, value))
+        at = end
+        if at > max_bytes or len(fields) > FIELDS_MAX:
+            raise HeadersTooLarge("the header section is too large")
+    if raw.startswith((b"\r\n", b"\n"), at):
+        at = raw.index(b"\n", at) + 1
+    return Headers(tuple(fields), at)
+
+
+def spans(raw: bytes, max_bytes: int) -> Iterator[tuple[str, bytes, int, int]]:
+    """The name and value of each field, and where it begins and ends in the raw mail.
+
+    A mailbox file's own first line has the name "".
+    """
+    at = 0
+    while at < len(raw) and not raw.startswith((b"\r\n", b"\n"), at):
         name = _FIELD.match(raw, at, at + max_bytes)
         end = _field_end(raw, at, max_bytes)
         if name:
             value = raw[name.end() : min(end, name.end() + KEPT_BYTES)]
-            fields.append((name[1].decode("ascii").lower(), value.strip(b" \t\r\n")))
-        elif at or not raw.startswith(b"From "):  # a mailbox file's own first line
-            break
+            yield name[1].decode("ascii").lower(), value.strip(b" \t\r\n"), at, end
+        elif at == 0 and raw.startswith(b"From "):
+            yield "", b"", at, end
+        else:
+            return
         at = end
-        if at > max_bytes or len(fields) > FIELDS_MAX:
-            raise HeadersTooLarge("the header section is too large")
-    return Headers(tuple(fields), at)
 
 
 def _field_end(raw: bytes, at: int, max_bytes: int) -> int:

@@ -1,6 +1,7 @@
-"""Capacity at the door: how many connections, how many unfinished bytes, how much patience.
+"""Capacity at the door: how many unfinished bytes, how much patience.
 
-Counted per process. Rates are no business of the door: they pace answers, later.
+Counted per process; connections are counted in admission.py. Rates are no business of
+the door: they pace answers, later.
 """
 
 from __future__ import annotations
@@ -64,28 +65,6 @@ class Conduct:
     def moved_mail(self) -> None:
         """A whole message came: the idle commands before it were worth it."""
         self._idle_commands = 0
-
-
-class Connections:
-    """Counts open connections and says when there are too many."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.open = 0
-
-    def admit(self) -> bool:
-        """Count one more; False, uncounted, when there is no room."""
-        if self.open >= self._most:
-            return False
-        self.open += 1
-        return True
-
-    def leave(self) -> None:
-        self.open -= 1
-
-    def close(self) -> None:
-        """Admit nobody any more."""
-        self._most = 0
 
 
 class ByteBudget:

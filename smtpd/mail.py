@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,6 +19,8 @@ class Peer:
     ip: str
     helo: str
     tls: str  # protocol version as OpenSSL names it, "" for plain text
+    extended: bool = True  # it said EHLO
+    known: bool = True  # False where `ip` is a gateway's or a private one, not the client's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,7 @@ class Arrival:
     peer: Peer | None  # None when IMAP polling fetched it
     mail_from: str  # "" is the null sender, RFC 5321 section 4.5.5
     rcpt_to: tuple[str, ...]
-    raw: bytes  # exactly as received, dots unstuffed, CRLF line ends
+    raw: bytes  # as received, dots unstuffed, CRLF line ends; once kept, under our trace fields
     headers: Headers
     received_at: datetime  # UTC
     facts: Facts = field(init=False)  # read from the headers once, at birth
@@ -36,26 +39,12 @@ class Arrival:
     def __post_init__(self) -> None:
         object.__setattr__(self, "facts", facts(self.headers, self.mail_from))
 
-
-class Result(enum.StrEnum):
-    """Authentication results, in the words of RFC 8601 section 2.7, and one of our own."""
-
-    NOT_CHECKED = "not checked"
-    NONE = "none"
-    PASS = "pass"  # noqa: S105 (a result, not a password)
-    FAIL = "fail"
-    TEMPERROR = "temperror"
-    PERMERROR = "permerror"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What DNS and mathematics say about an arrival. Facts, no opinion."""
-
-    spf: Result = Result.NOT_CHECKED
-    dkim: Result = Result.NOT_CHECKED
-    dmarc: Result = Result.NOT_CHECKED
-    aligned: bool = False  # a passed SPF or DKIM identity belongs to the From domain
+    def kept_as(self, raw: bytes, headers: Headers) -> Arrival:
+        """The same arrival with these bytes; what the mail says of itself was read before."""
+        kept = copy(self)
+        object.__setattr__(kept, "raw", raw)
+        object.__setattr__(kept, "headers", headers)
+        return kept
 
 
 class Action(enum.StrEnum):

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from config.checks_settings import ChecksSettings
 from config.settings import FILING_LOCALS, HouseSettings
 from smtpd import replies, robots
 from smtpd.addresses import domain_of, local_of, untagged
+from smtpd.evidence import Evidence, Result, Scan
 from smtpd.facts import Facts
-from smtpd.mail import Action, Arrival, Evidence, Verdict
+from smtpd.mail import Action, Arrival, Verdict
 from smtpd.replies import Reply
 from smtpd.returnpath import ticket_of
 
@@ -35,27 +37,42 @@ class House:
     email_address: str
     aliases: tuple[str, ...]
     domain: str
+    mx_hostname: str
     allowed: tuple[str, ...]
     blocked: tuple[str, ...]
     unproven_sender: str  # "hold" or "reject"
     testing_answer_unproven: bool
     max_age_to_answer_s: int
     received_max: int
+    spam_hold_score: float
+    spam_reject_score: float
+    language: str  # of the second line that a refused person reads
     return_path_key: bytes
 
     @classmethod
-    def of(cls, settings: HouseSettings, return_path_key: bytes) -> House:
+    def of(
+        cls,
+        settings: HouseSettings,
+        checks: ChecksSettings,
+        *,
+        language: str,
+        return_path_key: bytes,
+    ) -> House:
         """The house that the settings describe."""
         return cls(
             email_address=settings.email_address.lower(),
             aliases=tuple(alias.lower() for alias in settings.email_aliases),
             domain=settings.email_domain,
+            mx_hostname=settings.mx_hostname,
             allowed=tuple(entry.lower() for entry in settings.allowed_senders),
             blocked=tuple(entry.lower() for entry in settings.blocked_senders),
             unproven_sender=settings.unproven_sender,
             testing_answer_unproven=settings.testing_answer_unproven,
             max_age_to_answer_s=settings.max_age_to_answer,
             received_max=settings.received_max,
+            spam_hold_score=checks.spam_hold_score,
+            spam_reject_score=checks.spam_reject_score,
+            language=language,
             return_path_key=return_path_key,
         )
 
@@ -102,6 +119,19 @@ def too_many_hops(case: Case) -> Verdict | None:
     return _reject(replies.LOOP, "too many Received fields", "RECEIVED_MAX")
 
 
+def virus_found(case: Case) -> Verdict | None:
+    virus = case.evidence.virus
+    if virus.scan is not Scan.FOUND:
+        return None
+    return _reject(replies.VIRUS, f"the virus scanner found {virus.name}", "CLAMD_HOST")
+
+
+def scanner_away(case: Case) -> Verdict | None:
+    if case.evidence.virus.scan is not Scan.AWAY:
+        return None
+    return _defer(replies.SCANNER_AWAY, "the virus scanner gave no answer", "CLAMD_HOST")
+
+
 def only_for_filing(case: Case) -> Verdict | None:
     if RecipientClass.ANSWERING in case.classes:
         return None
@@ -120,6 +150,12 @@ def our_name_from_outside(case: Case) -> Verdict | None:
     )
     if not ours:
         return None
+    signed = {one.result for one in case.evidence.dkim if one.domain == house.domain}
+    if Result.PASS in signed:
+        return _keep("it is our own mail, signed with our key")
+    if Result.TEMPERROR in signed:
+        objection = "it uses our own name, and DNS did not tell whether our key signed it"
+        return _defer(replies.NO_DNS_ANSWER, objection, "DNS_SERVERS")
     return _reject(replies.OUR_NAME, "it uses our own name and we did not send it", "EMAIL_DOMAIN")
 
 
@@ -147,10 +183,34 @@ def not_from_a_person(case: Case) -> Verdict | None:
     return _keep(objection) if objection else None
 
 
-def no_single_author(case: Case) -> Verdict | None:
-    if case.facts.author:
+def sender_takes_no_mail(case: Case) -> Verdict | None:
+    # RFC 7505 section 4.2: where no reply and no bounce can go, nobody wrote.
+    if not case.evidence.null_mx:
         return None
-    return _hold("it has not exactly one author that an answer could go to")
+    return _reject(replies.NULL_MX, "the domain of MAIL FROM has a null MX", "")
+
+
+def spam_refused(case: Case) -> Verdict | None:
+    if case.evidence.spam.score < case.house.spam_reject_score:
+        return None
+    return _reject(replies.SPAM, _spam(case), "SPAM_REJECT_SCORE")
+
+
+def spam_held(case: Case) -> Verdict | None:
+    if case.evidence.spam.score < case.house.spam_hold_score:
+        return None
+    return _hold(_spam(case), "SPAM_HOLD_SCORE")
+
+
+def _spam(case: Case) -> str:
+    spam = case.evidence.spam
+    return f"its spam score is {spam.score:g}, by {spam.by}: {', '.join(spam.signs) or 'no signs'}"
+
+
+def not_scanned(case: Case) -> Verdict | None:
+    if case.evidence.virus.scan is not Scan.TOO_LARGE:
+        return None
+    return _hold("it is larger than the virus scanner takes", "CLAMD_HOST")
 
 
 def too_old(case: Case) -> Verdict | None:
@@ -160,27 +220,78 @@ def too_old(case: Case) -> Verdict | None:
     return _hold("its Date is too long ago", "MAX_AGE_TO_ANSWER")
 
 
-def unproven_author(case: Case) -> Verdict | None:
-    if case.evidence.aligned or case.house.testing_answer_unproven:
+def unproven_and_refused(case: Case) -> Verdict | None:
+    # Before the marks of robots and lists, which anybody can write into an unproven mail.
+    verdict = _unproven(case)
+    return None if verdict is None or verdict.takes_the_mail else verdict
+
+
+def unproven_and_held(case: Case) -> Verdict | None:
+    return _unproven(case)
+
+
+def _unproven(case: Case) -> Verdict | None:
+    """The one admission rule: the author's domain is proven here, whatever it publishes.
+
+    RFC 9989 section 7.4: a policy of "reject" alone is no reason to refuse.
+    """
+    house, evidence = case.house, case.evidence
+    if not case.facts.author:
+        objection = "it has not exactly one author that an answer could go to"
+        return _refused_or_held(case, replies.NO_SINGLE_AUTHOR, objection)
+    if evidence.aligned or house.testing_answer_unproven:
         return None
-    objection = "neither SPF nor DKIM proved the domain of its author"
-    if case.house.unproven_sender == "reject":
-        return _reject(replies.UNPROVEN, objection, "UNPROVEN_SENDER")
+    if evidence.undecided:
+        objection = "its author is not proven, and DNS gave no answer that could still prove it"
+        return _defer(replies.NO_DNS_ANSWER, objection, "DNS_SERVERS")
+    objection = f"neither SPF nor DKIM proved the domain of its author ({_found(evidence)})"
+    if not evidence.client_known:
+        # No 5xx rests on an SPF that could not be asked about.
+        return _hold(f"{objection}; the client's own address is lost", "TRUSTED_NETWORKS")
+    lacking = replies.translated(_lacking(evidence), house.language)
+    return _refused_or_held(case, lacking, objection)
+
+
+def _refused_or_held(case: Case, reply: Reply, objection: str) -> Verdict:
+    house = case.house
+    if house.unproven_sender == "reject" and not house.testing_answer_unproven:
+        return _reject(reply, objection, "UNPROVEN_SENDER")
     return _hold(objection, "UNPROVEN_SENDER")
+
+
+def _lacking(evidence: Evidence) -> Reply:
+    """What the sender's mail service should hear that it lacks."""
+    if Result.PASS in (evidence.spf.result, *(one.result for one in evidence.dkim)):
+        return replies.UNPROVEN_OTHER
+    return replies.UNPROVEN_BROKEN if evidence.dkim else replies.UNPROVEN
+
+
+def _found(evidence: Evidence) -> str:
+    # Without the domains: a person may be known by one, and this is logged.
+    dkim = ", ".join(f"DKIM {one.result}" for one in evidence.dkim) or "no DKIM signature"
+    return f"SPF {evidence.spf.result}, {dkim}"
 
 
 RULES: tuple[Rule, ...] = (
     too_many_hops,
+    virus_found,
+    scanner_away,
     only_for_filing,
     null_sender,
     our_name_from_outside,
     blocked_sender,
     sender_not_allowed,
+    sender_takes_no_mail,
+    spam_refused,
+    unproven_and_refused,
     not_from_a_person,
-    no_single_author,
+    unproven_and_held,
+    not_scanned,
+    spam_held,
     too_old,
-    unproven_author,
 )
+# What holds for mail to filing addresses, too.
+FOR_ALL_RECIPIENTS = frozenset({too_many_hops, virus_found})
 
 
 def judge(
@@ -200,8 +311,8 @@ def judge(
 
 
 def _softened(verdict: Verdict, case: Case, rule: Rule) -> Verdict:
-    """A refusal as keeping, where somebody is named too who takes everything but loops."""
-    refused = verdict.action is Action.REJECT and rule is not too_many_hops
+    """A refusal as keeping, where somebody is named too who takes nearly everything."""
+    refused = verdict.action is Action.REJECT and rule not in FOR_ALL_RECIPIENTS
     if not (refused and RecipientClass.FILING in case.classes):
         return verdict
     return _keep(f"{verdict.because}, and it is for a filing address too", verdict.setting)
@@ -234,3 +345,7 @@ def _hold(because: str, setting: str = "") -> Verdict:
 
 def _reject(reply: Reply, because: str, setting: str) -> Verdict:
     return Verdict(action=Action.REJECT, reply=reply, because=because, setting=setting)
+
+
+def _defer(reply: Reply, because: str, setting: str) -> Verdict:
+    return Verdict(action=Action.DEFER, reply=reply, because=because, setting=setting)

@@ -6,7 +6,10 @@ exception. What we know beyond it goes to the log.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+LINE_MAX = 400  # RFC 5321 section 4.5.3.1.5 says 512 for all of it, codes and CRLF included
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,21 +17,25 @@ class Reply:
     """One SMTP reply (RFC 5321 section 4.2) with its enhanced code (RFC 3463).
 
     Raises ValueError at birth when the two codes disagree on the class, or when
-    the text is not one line of printable text.
+    one of its lines is no line of printable text.
     """
 
     code: int
     enhanced: str
     text: str
+    further: tuple[str, ...] = ()  # lines behind the first
 
     def __post_init__(self) -> None:
         if str(self.code)[0] != self.enhanced[0]:
             raise ValueError(f"{self.code} and {self.enhanced} disagree on the class")
-        if not (self.text.isascii() and self.text.isprintable()):
-            raise ValueError("a reply is one line of printable ASCII text")
+        for line in (self.text, *self.further):
+            if not (line.isascii() and line.isprintable() and len(line) <= LINE_MAX):
+                raise ValueError("a line of a reply is printable ASCII text, and not too long")
 
     def __str__(self) -> str:
-        return f"{self.code} {self.enhanced} {self.text}"
+        *lines, last = (self.text, *self.further)
+        before = "".join(f"{self.code}-{self.enhanced} {line}\r\n" for line in lines)
+        return f"{before}{self.code} {self.enhanced} {last}"
 
     @property
     def temporary(self) -> bool:
@@ -37,6 +44,10 @@ class Reply:
     def for_ticket(self, ticket_id: str) -> Reply:
         """The same reply, naming the ticket the mail was kept under."""
         return replace(self, text=f"{self.text} as {ticket_id}")
+
+    def with_reference(self, arrival_id: str) -> Reply:
+        """The same reply, naming what our log calls the mail that was not taken."""
+        return replace(self, further=(*self.further, f"Reference: {arrival_id}"))
 
 
 # Taken.
@@ -54,6 +65,7 @@ CLOSING_DOWN = Reply(421, "4.3.2", "The service is closing, please try again lat
 IDLE_TOO_LONG = Reply(421, "4.4.2", "Nothing was heard for too long, closing the connection")
 SESSION_TOO_LONG = Reply(421, "4.4.2", "This session lasts too long, please connect again")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing the connection")
+MAKING_ROOM = Reply(421, "4.3.2", "Others wait for this idle connection, please connect again")
 
 # A command we cannot take.
 LINE_TOO_LONG = Reply(500, "5.5.2", "The command line is too long")
@@ -69,10 +81,24 @@ RECIPIENT_FIRST = Reply(503, "5.5.1", "Send RCPT first, with a recipient that is
 TLS_ALREADY = Reply(503, "5.5.1", "This connection is in TLS already")
 
 # Not now.
+NO_DNS_ANSWER = Reply(
+    451,
+    "4.4.3",
+    "DNS did not tell enough to prove who wrote this mail, please try again later",
+)
+SCANNER_AWAY = Reply(451, "4.3.0", "The mail could not be scanned, please try again later")
 TROUBLE_HERE = Reply(451, "4.3.0", "Local trouble, please try again later")
 TOO_BUSY = Reply(452, "4.3.1", "Too much mail at once, please try again later")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients")
+NO_ROOM = Reply(452, "4.3.1", "No room for mail at the moment, please try again later")
+TOO_MUCH_WAITS = Reply(451, "4.3.2", "Too much mail waits here already, please try again later")
 TOO_MANY_CONNECTIONS = Reply(421, "4.3.2", "Too many connections, please try again later")
+TOO_MANY_FROM_ADDRESS = Reply(
+    421, "4.7.0", "Too many connections from your address, please try again later"
+)
+TOO_MANY_FROM_NETWORK = Reply(
+    421, "4.7.0", "Too many connections from your network, please try again later"
+)
 TOO_SLOW = Reply(421, "4.4.2", "The message arrives too slowly, closing the connection")
 STILL_TOO_BIG = Reply(421, "4.3.4", "The message does not end, closing the connection")
 
@@ -90,10 +116,68 @@ IMPROPER_PIPELINING = Reply(554, "5.5.0", "Input arrived before its turn")
 OUR_NAME = Reply(550, "5.7.1", "This server sends the mail of that domain itself")
 SENDER_BLOCKED = Reply(550, "5.7.1", "Mail from this sender is not accepted here")
 SENDER_NOT_ALLOWED = Reply(550, "5.7.1", "Only known senders are accepted here")
+NO_SINGLE_AUTHOR = Reply(
+    550, "5.6.0", "There must be one From field with exactly one mail address in it"
+)
 UNPROVEN = Reply(
     550,
     "5.7.26",
-    "We could not prove that this mail is from the domain in its From field: "
-    "neither SPF nor DKIM passed for it",
+    "We could not prove that this mail comes from the domain in its From field: it has no DKIM "
+    "signature of that domain, and that domain's SPF record does not name the server that sends "
+    "it. Please ask your mail service to set up DKIM or SPF for your domain",
 )
+UNPROVEN_BROKEN = Reply(
+    550,
+    "5.7.26",
+    "We could not prove that this mail comes from the domain in its From field: its DKIM "
+    "signature does not verify, and that domain's SPF record does not name the server that sends "
+    "it. Please ask your mail service to correct its DKIM key or its SPF record",
+)
+UNPROVEN_OTHER = Reply(
+    550,
+    "5.7.26",
+    "We could not prove that this mail comes from the domain in its From field: its DKIM or SPF "
+    "proves another domain. Please ask your mail service to sign with DKIM for your own domain",
+)
+NULL_MX = Reply(550, "5.7.27", "The sender's domain says that it takes no mail")
+VIRUS = Reply(554, "5.7.1", "The mail carries what a virus scanner knows")
+SPAM = Reply(550, "5.7.1", "The mail looks too much like spam")
 HEADERS_TOO_LARGE = Reply(552, "5.3.4", "The header section is larger than we take")
+
+# What a person may have to read, in the languages of our templates. SMTP replies are ASCII
+# (RFC 5321 section 4.2.1), so the words are chosen that need no accent.
+_TRANSLATED: Mapping[str, Mapping[Reply, str]] = {
+    "fr": {
+        UNPROVEN: "Rien ne prouve que ce message vient du domaine de son champ From : il ne porte "
+        "pas de signature DKIM de ce domaine, et l'enregistrement SPF du domaine ne nomme pas le "
+        "serveur d'envoi. Demandez au service qui envoie vos messages de mettre en place DKIM "
+        "ou SPF pour votre domaine",
+        UNPROVEN_BROKEN: "Rien ne prouve que ce message vient du domaine de son champ From : sa "
+        "signature DKIM n'est pas valable, et l'enregistrement SPF du domaine ne nomme pas le "
+        "serveur d'envoi. Demandez au service qui envoie vos messages de corriger sa clef DKIM "
+        "ou son enregistrement SPF",
+        UNPROVEN_OTHER: "Rien ne prouve que ce message vient du domaine de son champ From : DKIM "
+        "ou SPF y prouve un autre domaine. Demandez au service qui envoie vos messages de les "
+        "signer avec DKIM pour votre propre domaine",
+    }
+}
+
+
+def translated(reply: Reply, language: str) -> Reply:
+    """The reply with a further line in this language, where it has one."""
+    line = _TRANSLATED.get(language, {}).get(reply)
+    return replace(reply, further=(*reply.further, line)) if line else reply
+
+
+# By the first line: further ones say the same in another language, or name a reference.
+_KINDS = {
+    (reply.code, reply.enhanced, reply.text): name.lower()
+    for name, reply in globals().items()
+    if isinstance(reply, Reply)
+}
+KINDS = frozenset(_KINDS.values())
+
+
+def kind_of(reply: Reply) -> str:
+    """The reply's name in lower case: what the log and the counters call it by."""
+    return _KINDS.get((reply.code, reply.enhanced, reply.text), "other")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,28 @@ MESSAGE = b"Subject: one\r\n\r\nbody\r\n.\r\n"
 
 async def take(arrival: Arrival) -> Reply:
     return replies.QUEUED
+
+
+@dataclass
+class Gate:
+    """A receive() that waits until the test lets it go on."""
+
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    kept: list[Arrival] = field(default_factory=list)
+
+    async def receive(self, arrival: Arrival) -> Reply:
+        self.entered.set()
+        await self.opened.wait()
+        self.kept.append(arrival)
+        return replies.QUEUED
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    """Wait for a state of the server, which raises no event for its tests."""
+    async with asyncio.timeout(10):
+        while not reached():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 class Caller:
@@ -70,12 +93,19 @@ class Door:
     """A running listener and how to reach it."""
 
     listener: Listener
-    port: int
+    ports: tuple[int, ...]  # the ordinary one first, then the proxy's
     asked: list[str]  # the recipients that were asked about
     callers: list[Caller] = field(default_factory=list)
 
-    async def call(self) -> Caller:
-        connection = socket.create_connection(("127.0.0.1", self.port))
+    @property
+    def port(self) -> int:
+        return self.ports[0]
+
+    async def call(self, source: str = "127.0.0.1", port: int = 0) -> Caller:
+        """Connect from this loopback address, to the ordinary port where none is named."""
+        connection = socket.create_connection(
+            ("127.0.0.1", port or self.port), source_address=(source, 0)
+        )
         connection.setblocking(False)
         caller = await Caller(connection).begin()
         self.callers.append(caller)
@@ -86,7 +116,9 @@ class Door:
 async def door(
     receive: Callable[[Arrival], Awaitable[Reply]] = take,
     patience: Patience | None = None,
-    **settings: float,
+    objection: Callable[[], Reply | None] = lambda: None,
+    tls: Callable[[], ssl.SSLContext] | None = None,
+    **settings: object,
 ) -> AsyncIterator[Door]:
     asked: list[str] = []
 
@@ -100,10 +132,12 @@ async def door(
         classify=classify,
         hostname="mx.house.test",
         receive=receive,
+        objection=objection,
+        tls=tls,
         patience=patience,
     )
-    ((_, port),) = await listener.start()
-    open_door = Door(listener, port, asked)
+    ports = tuple(port for _, port in await listener.start())
+    open_door = Door(listener, ports, asked)
     try:
         yield open_door
     finally:

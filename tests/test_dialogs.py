@@ -39,7 +39,8 @@ def classify(address: str) -> RecipientClass:
 
 def listener_for(dialogue: Dialogue, arrivals: list[Arrival], tls_files: TlsFiles) -> Listener:
     given = dict(dialogue.settings)
-    tls = server_context(tls_files.cert_file, tls_files.key_file) if given.pop("tls", "") else None
+    context = server_context(tls_files.cert_file, tls_files.key_file)
+    tls = (lambda: context) if given.pop("tls", "") else None
     patience = Patience(data_window_s=float(given.pop("data_window_s", 30)))
 
     async def receive(arrival: Arrival) -> Reply:

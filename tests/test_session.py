@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
 
 from smtpd import replies
+from smtpd.admission import ip_of
 from smtpd.errors import Permanent, Temporary
+from smtpd.events import tally
 from smtpd.limits import Patience
 from smtpd.mail import Arrival
 from smtpd.replies import Reply
-from smtpd.session import ip_of
 from tests.dialogs.script import reset
-from tests.doors import MESSAGE, TO_DATA, door
-
-
-@dataclass
-class Gate:
-    """A receive() that waits until the test lets it go on."""
-
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
-    entered: asyncio.Event = field(default_factory=asyncio.Event)
-    kept: list[Arrival] = field(default_factory=list)
-
-    async def receive(self, arrival: Arrival) -> Reply:
-        self.entered.set()
-        await self.opened.wait()
-        self.kept.append(arrival)
-        return replies.QUEUED
-
-
-async def _until(reached: Callable[[], bool]) -> None:
-    """Wait for a state of the server, which raises no event for its tests."""
-    async with asyncio.timeout(10):
-        while not reached():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+from tests.doors import MESSAGE, TO_DATA, Gate, door, until
 
 
 async def test_what_receive_says_is_what_the_peer_hears() -> None:
@@ -69,6 +47,7 @@ async def test_whatever_goes_wrong_inside_is_a_451_without_details(
     async def fail(arrival: Arrival) -> Reply:
         raise error
 
+    before = Counter(tally())
     async with door(fail) as house:
         caller = await house.call()
         assert await caller.send_mail() == str(replies.TROUBLE_HERE)
@@ -76,6 +55,8 @@ async def test_whatever_goes_wrong_inside_is_a_451_without_details(
         assert await caller.say("MAIL FROM:<ada@example.org>") == str(replies.SENDER_OK)
     heard = [line for line in capsys.readouterr().out.splitlines() if "because=" in line]
     assert len(heard) == 1
+    counted = [kind for _, kind in Counter(tally()) - before]
+    assert counted.count("trouble_here") == 1
 
 
 async def test_the_arrival_says_what_the_wire_said() -> None:
@@ -115,7 +96,7 @@ async def test_a_hang_up_while_a_mail_is_being_kept_does_not_stop_the_keeping(ho
             caller.writer.close()
         else:
             reset(caller.connection, caller.writer)
-            await _until(lambda: house.listener.connections == 0)
+            await until(lambda: house.listener.connections == 0)
         gate.opened.set()
         assert await (await house.call()).send_mail() == str(replies.QUEUED)
     assert held_bytes == len(MESSAGE) - 3
@@ -135,7 +116,7 @@ async def test_trouble_after_a_hang_up_is_logged_once(capsys: pytest.CaptureFixt
         caller.writer.write(MESSAGE)
         await gate.entered.wait()
         reset(caller.connection, caller.writer)
-        await _until(lambda: house.listener.connections == 0)
+        await until(lambda: house.listener.connections == 0)
         gate.opened.set()
     assert capsys.readouterr().out.count("the database is away") == 1
 
@@ -149,7 +130,7 @@ async def test_connections_beyond_the_limit_hear_421_until_one_goes() -> None:
         assert await third.hear() == str(replies.TOO_MANY_CONNECTIONS)
         assert await third.hear() == ""
         assert await first.say("QUIT") == str(replies.GOODBYE)
-        await _until(lambda: house.listener.connections == 1)
+        await until(lambda: house.listener.connections == 1)
         assert (await (await house.call()).hear()).startswith("220 ")
 
 
@@ -162,7 +143,7 @@ async def test_a_session_that_lasts_too_long_ends_between_two_mails_only() -> No
         for command in TO_DATA:
             await caller.say(command)
             if command.startswith("MAIL"):
-                await _until(lambda: loop.time() > began + 0.1)
+                await until(lambda: loop.time() > began + 0.1)
         caller.writer.write(MESSAGE)
         assert await caller.hear() == str(replies.QUEUED)
         assert await caller.hear() == str(replies.SESSION_TOO_LONG)
@@ -198,7 +179,7 @@ async def test_a_peer_that_reads_no_replies_is_heard_no_more_and_then_cut_off() 
         cast(asyncio.Transport, caller.writer.transport).pause_reading()
         # Far more replies than the kernel's buffers hold.
         caller.writer.write(b"RCPT TO:<ai@house.test>\r\n" * commands)
-        await _until(lambda: house.listener.connections == 0)
+        await until(lambda: house.listener.connections == 0)
     assert 0 < len(house.asked) < commands
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, delete, not_, select, update
+from sqlalchemy import Connection, Select, delete, func, not_, select, update
 
 from handlers.letter import Ticket
 from handlers.store.claiming import ABANDONED
@@ -71,6 +71,13 @@ def waiting(connection: Connection, now: datetime, limit: int) -> list[str]:
         .limit(limit)
     )
     return list(connection.execute(query).scalars())
+
+
+def in_line(connection: Connection, limit: int) -> int:
+    """How many owed mails are in nobody's hands, counted no further than `limit`."""
+    mail = EmailMessage
+    some = select(mail.id).where(IS_OWED, mail.worker.is_(None)).limit(limit).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
 def settled(connection: Connection, ids: Sequence[str]) -> list[str]:

@@ -32,8 +32,9 @@ from handlers.store.writer import Writer
 from smtpd.addresses import untagged
 from smtpd.errors import Permanent, Temporary
 from smtpd.events import Event, log
+from smtpd.evidence import Evidence
 from smtpd.headers import scan
-from smtpd.mail import Arrival, Evidence, Verdict
+from smtpd.mail import Arrival, Verdict
 
 # Between two tries to write what must be written.
 _AGAIN_S = 0.5
@@ -258,6 +259,10 @@ class SqlStore:
     async def waiting(self, limit: int) -> list[str]:
         """Mail that could be claimed now, for workers whose queue is away."""
         return await self._read(lambda connection: owing.waiting(connection, _now(), limit))
+
+    async def in_line(self, limit: int) -> int:
+        """How many owed mails wait for a worker, counted no further than `limit`."""
+        return await self._read(lambda connection: owing.in_line(connection, limit))
 
     async def settled(self, ids: Sequence[str]) -> list[str]:
         """Those of these mails that nothing is owed on."""

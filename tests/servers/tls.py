@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import trustme
@@ -30,14 +31,23 @@ class TlsFiles:
         return ssl.create_default_context(cafile=str(self.ca_file))
 
 
-def make_tls_files(folder: Path, *, names: tuple[str, ...] = NAMES) -> TlsFiles:
-    """Write an authority's certificate, and a certificate for these names with its key."""
+def make_tls_files(
+    folder: Path,
+    *,
+    names: tuple[str, ...] = NAMES,
+    authority: trustme.CA | None = None,
+    expires: datetime | None = None,
+) -> TlsFiles:
+    """Write an authority's certificate, and a certificate for these names with its key.
+
+    Several certificates of one `authority` satisfy the same client.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     files = TlsFiles(
         ca_file=folder / "ca.pem", cert_file=folder / "cert.pem", key_file=folder / "key.pem"
     )
-    authority = trustme.CA()
-    certificate = authority.issue_cert(*names)
+    authority = authority or trustme.CA()
+    certificate = authority.issue_cert(*names, not_after=expires)
     authority.cert_pem.write_to_path(files.ca_file)
     for number, blob in enumerate(certificate.cert_chain_pems):
         blob.write_to_path(files.cert_file, append=number > 0)

@@ -1,0 +1,1 @@
+"""Strangers' bytes, mutated at random, against everything that reads them."""
