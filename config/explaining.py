@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +25,10 @@ def main(settings: Settings, email_id: str, as_json: bool) -> int:
     """Print the story; 0, or 1 when there is no such mail."""
     explained = asyncio.run(_find(settings, email_id.lower()))
     if explained is None:
-        sys.stderr.write(f"There is no mail {email_id} in this database.\n")
+        sys.stderr.write(
+            f"There is no mail {email_id} in this database; one that was refused stands in the "
+            "log only, under this id.\n"
+        )
         return 1
     if as_json:
         told = json.dumps(asdict(explained), default=_moment, ensure_ascii=False, indent=2)
@@ -64,7 +68,6 @@ def picture(explained: Explained) -> Table:
 
 
 def _summary(explained: Explained) -> list[tuple[str, str]]:
-    evidence = ", ".join(f"{name} {value}" for name, value in explained.evidence.items())
     due = f"{explained.not_before:%Y-%m-%d %H:%M:%S}" if explained.not_before else ""
     return [
         ("mail", explained.id),
@@ -78,13 +81,45 @@ def _summary(explained: Explained) -> list[tuple[str, str]]:
         ("thread", explained.thread_id),
         ("MAIL FROM", explained.mail_from or "<>"),
         ("peer", explained.peer),
-        ("evidence", evidence),
+        *_evidence(explained.evidence),
         ("attachments", "\n".join(explained.attachments)),
         ("attempts", str(explained.attempts or "")),
         ("lost to dead workers", str(explained.lost or "")),
         ("uncertain sends", str(explained.uncertain or "")),
         ("not before", due),
     ]
+
+
+def _evidence(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the checks found, a row each; of an erased mail, nothing."""
+    if not found:
+        return []
+    spf, helo, dmarc = found["spf"], found["helo"], found["dmarc"]
+    signatures = [_signature(one) for one in found["dkim"]] or ["none"]
+    where = f", policy {dmarc['policy']} of {dmarc['record_at']}" if dmarc["record_at"] else ""
+    proven = f"by {found['proven_by']}" if found["aligned"] else "no"
+    virus, spam = found["virus"], found["spam"]
+    signs = f": {', '.join(spam['signs'])}" if spam["signs"] else ""
+    return [
+        ("author proven", proven),
+        ("SPF", _told(spf)),
+        ("SPF of HELO", _told(helo)),
+        ("DKIM", "\n".join(signatures)),
+        ("DMARC", _told(dmarc) + where),
+        ("virus", f"{virus['scan']} {virus['name']}".strip()),
+        ("spam", f"{spam['score']:g} by {spam['by']}{signs}" if spam["by"] else "not checked"),
+    ]
+
+
+def _told(finding: dict[str, str]) -> str:
+    domain = f" for {finding['domain']}" if finding["domain"] else ""
+    because = f" ({finding['because']})" if finding["because"] else ""
+    return f"{finding['result']}{domain}{because}"
+
+
+def _signature(finding: dict[str, str]) -> str:
+    key = ", ".join(filter(None, (finding["algorithm"], f"selector {finding['selector']}")))
+    return f"{_told(finding)}, {key}" if finding["selector"] else _told(finding)
 
 
 def _moment(value: object) -> str:

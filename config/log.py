@@ -66,6 +66,7 @@ def configure(settings: LogSettings, hash_key: bytes, secrets: Collection[str] =
     logging.captureWarnings(True)
     sys.excepthook = _last_words
     threading.excepthook = lambda end: _last_words(end.exc_type, end.exc_value, None)
+    sys.unraisablehook = _unheard
 
 
 class Output(logging.StreamHandler[TextIO]):
@@ -173,3 +174,11 @@ def _last_words(kind: type[BaseException], error: BaseException | None, _trace: 
     if issubclass(kind, KeyboardInterrupt | SystemExit):
         return
     structlog.stdlib.get_logger(EVENTS_LOGGER).critical(Event.TROUBLE.value, exc_info=error)
+
+
+def _unheard(end: sys.UnraisableHookArgs) -> None:
+    """What nobody could be told, from a callback or a destructor; Python prints its text.
+
+    A peer whose TLS name is no ASCII makes the ssl module do so, and chooses that text.
+    """
+    structlog.stdlib.get_logger(EVENTS_LOGGER).warning(Event.LIBRARY.value, exc_info=end.exc_value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import fcntl
+import resource
 import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -24,6 +25,7 @@ from config.settings import Settings, SettingsError
 from config.wiring import Parts, wire
 from handlers.store.sealing import derived
 from smtpd.events import Event, log
+from smtpd.tally import tell_tally
 
 _INSTALLATION_FILE = "installation"
 _LOCK_FILE = "lock"
@@ -75,8 +77,8 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
     store or the listener fails later, the block is cancelled and the failure raised.
     """
     log(Event.STARTING)
-    if not settings.house.testing_answer_unproven:
-        log(Event.UNPROVEN, unproven_sender=settings.house.unproven_sender)
+    if settings.house.testing_answer_unproven:
+        log(Event.UNPROVEN)
     await refuse_ourselves_as_relay(settings)
     async with AsyncExitStack() as stack:
         name = stack.enter_context(installation(settings.store.email_data_dir))
@@ -97,11 +99,18 @@ async def _open(
 ) -> tuple[asyncio.Task[None], ...]:
     """Start everything; the tasks that would run for ever."""
     tasks.create_task(house.writer.run(), name="writer")
-    await house.cell.start()
+    await asyncio.gather(house.reading.start(), house.checking.start())
+    await house.capacity.look()
     await house.store.release_installation(name)
     await house.store.beat()
     tasks.create_task(house.worker.run(), name="workers")
-    endless = (house.worker.beat, house.line.keep_notes, house.sweeper.run)
+    endless = (
+        house.worker.beat,
+        house.line.keep_notes,
+        house.sweeper.run,
+        house.capacity.run,
+        tell_tally,
+    )
     background = tuple(tasks.create_task(work(), name=work.__qualname__) for work in endless)
     try:
         await house.listener.start()
@@ -128,8 +137,15 @@ def run(settings: Settings) -> int:
     configure(
         settings.log, derived(secret_key.encode(), "answermx log hashes"), secret_values(settings)
     )
+    _allow_many_sockets()
     uvloop.run(_run(settings))
     return 0
+
+
+def _allow_many_sockets() -> None:
+    """Raise the usual 1024 open files as far as this user may: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _run(settings: Settings) -> None:

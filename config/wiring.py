@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from config.checks_settings import ChecksSettings
 from config.database import database, redis_url
 from config.settings import DoorSettings, Settings, SettingsError
+from handlers.capacity import Capacity
 from handlers.courtesy import Manners
 from handlers.journey import Journey
 from handlers.line import Line
@@ -26,11 +27,15 @@ from handlers.thinking import AiOptions, AiThinker, EmailAIClient
 from handlers.worker import Worker
 from handlers.writing import Letterhead, ReplyWriter
 from smtpd.cell import Cell
-from smtpd.checks.verifier import NothingChecked
+from smtpd.checks.spam import SpamScanner
+from smtpd.checks.verifier import PRELOAD, CellVerifier
+from smtpd.checks.virus import VirusScanner
 from smtpd.errors import Trouble
 from smtpd.listener import Listener
+from smtpd.neighbourhood import Neighbourhood, default_gateways
 from smtpd.policy import House
-from smtpd.tls import server_context
+from smtpd.resolver import Resolver
+from smtpd.tls import Certificates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,9 @@ class Parts:
 
     writer: Writer
     store: SqlStore
-    cell: Cell
+    capacity: Capacity
+    reading: Cell  # for the workers
+    checking: Cell  # for the door: a heavy letter keeps no peer waiting
     line: Line
     sweeper: Sweeper
     worker: Worker
@@ -79,24 +86,37 @@ async def wire(settings: Settings, installation: str, stack: AsyncExitStack) -> 
     queue = _queue(settings)
     stack.push_async_callback(queue.close)
     line = Line(queue, store)
-    cell = _cell(settings)
-    stack.push_async_callback(cell.stop)
-    house = House.of(settings.house, keys.return_path)
+    reading = _cell(settings, settings.worker.cell_processes, ("handlers.reading",))
+    stack.push_async_callback(reading.stop)
+    checking = _cell(settings, settings.checks.check_processes, PRELOAD)
+    stack.push_async_callback(checking.stop)
+    house = House.of(
+        settings.house,
+        settings.checks,
+        language=settings.reply.reply_language,
+        return_path_key=keys.return_path,
+    )
     journey = Journey(
         house=house,
         manners=Manners.of(settings.house, settings.relay),
-        verifier=NothingChecked(),
+        verifier=_verifier(settings.checks, checking, stack),
         store=store,
         queue=line,
-        reader=CellReader(cell, ReadingCaps(attachment_bytes=settings.worker.max_attachment_size)),
+        reader=CellReader(
+            reading, ReadingCaps(attachment_bytes=settings.worker.max_attachment_size)
+        ),
         thinker=_thinker(settings, stack),
         writer=_reply_writer(settings, keys.return_path),
         relay=_relay(settings, stack),
     )
+    capacity = Capacity(store, settings.store.email_data_dir, settings.door)
+    certificates = _certificates(settings.door)
     return Parts(
         writer=writer,
         store=store,
-        cell=cell,
+        capacity=capacity,
+        reading=reading,
+        checking=checking,
         line=line,
         sweeper=Sweeper(store, queue, line),
         worker=Worker(journey.answer, store, line, settings.worker),
@@ -105,7 +125,11 @@ async def wire(settings: Settings, installation: str, stack: AsyncExitStack) -> 
             classify=house.classify,
             hostname=settings.house.mx_hostname,
             receive=journey.receive,
-            tls=_certificate(settings.door),
+            objection=capacity.objection,
+            tls=certificates.context if certificates else None,
+            neighbourhood=Neighbourhood(
+                trusted=settings.door.trusted_networks, gateways=default_gateways()
+            ),
         ),
         drain_timeout_s=settings.worker.drain_timeout,
     )
@@ -119,13 +143,24 @@ def _queue(settings: Settings) -> WorkQueue:
     return RedisQueue(url, history, cluster=settings.queue.redis_cluster)
 
 
-def _cell(settings: Settings) -> Cell:
+def _cell(settings: Settings, processes: int, preload: tuple[str, ...]) -> Cell:
     worker = settings.worker
-    return Cell(
-        worker.cell_processes,
-        worker.cell_timeout,
-        worker.cell_memory_bytes,
-        preload=("handlers.reading",),
+    return Cell(processes, worker.cell_timeout, worker.cell_memory_bytes, preload=preload)
+
+
+def _reader(settings: Settings, cell: Cell) -> CellReader:
+    return CellReader(cell, ReadingCaps(attachment_bytes=settings.worker.max_attachment_size))
+
+
+def _verifier(settings: ChecksSettings, cell: Cell, stack: AsyncExitStack) -> CellVerifier:
+    resolver = Resolver(settings)
+    stack.push_async_callback(resolver.close)
+    return CellVerifier(
+        settings=settings,
+        cell=cell,
+        lookup=resolver.lookup,
+        virus=VirusScanner(settings),
+        spam=SpamScanner(settings),
     )
 
 
@@ -164,11 +199,12 @@ def _reply_writer(settings: Settings, return_path_key: bytes) -> ReplyWriter:
         raise SettingsError(str(error)) from None
 
 
-def _certificate(settings: DoorSettings) -> ssl.SSLContext | None:
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
+def _certificates(settings: DoorSettings) -> Certificates | None:
+    if not settings.tls_cert_file:
         return None
+    pairs = zip(settings.tls_cert_file, settings.tls_key_file, strict=True)
     try:
-        return server_context(settings.tls_cert_file, settings.tls_key_file)
+        return Certificates(tuple(pairs))
     except OSError as error:
         raise SettingsError(
             f"TLS_CERT_FILE and TLS_KEY_FILE cannot be used ({error.strerror or error}); "

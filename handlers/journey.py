@@ -21,6 +21,7 @@ from handlers.telling import tell_letter, tell_verdict
 from smtpd.mail import Arrival
 from smtpd.policy import House, judge
 from smtpd.replies import Reply
+from smtpd.trace import traced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +41,12 @@ class Journey:
         evidence = await self.verifier.examine(arrival)
         verdict = judge(arrival, evidence, self.house)
         if not verdict.takes_the_mail:
-            tell_verdict(arrival, verdict, "")
-            return verdict.reply
-        ticket = await self.store.keep(arrival, evidence, verdict)
-        tell_verdict(arrival, verdict, ticket.id)
+            tell_verdict(arrival, evidence, verdict, arrival.id)
+            return verdict.reply.with_reference(arrival.id)
+        ticket = await self.store.keep(
+            traced(arrival, evidence, self.house.mx_hostname), evidence, verdict
+        )
+        tell_verdict(arrival, evidence, verdict, ticket.id)
         if ticket.owed:
             await self.queue.put(ticket)
         return verdict.reply.for_ticket(ticket.id)

@@ -15,7 +15,8 @@ from handlers.letter import (
     Said,
     Ticket,
 )
-from smtpd.mail import Arrival, Evidence, Verdict
+from smtpd.evidence import Evidence
+from smtpd.mail import Arrival, Verdict
 
 
 class Verifier(Protocol):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from handlers.letter import Claim, Letter, State
 from smtpd.events import Event, address_hash, log
+from smtpd.evidence import Evidence
 from smtpd.mail import Action, Arrival, Verdict
+from smtpd.replies import kind_of
 
 _VERDICTS = {
     Action.ANSWER: Event.QUEUED,
@@ -21,12 +23,16 @@ ENDINGS = {
 }
 
 
-def tell_verdict(arrival: Arrival, verdict: Verdict, ticket_id: str) -> None:
-    """A mail was judged, and kept under this ticket if it was taken ("" where not)."""
+def tell_verdict(arrival: Arrival, evidence: Evidence, verdict: Verdict, ticket_id: str) -> None:
+    """A mail was judged; refused, its reply names the same id as reference."""
+    # What is taken needs no kind: the reasons to refuse are what is counted.
+    kind = "" if verdict.takes_the_mail else kind_of(verdict.reply)
     fields: dict[str, object] = {
+        "kind": kind,
         "because": verdict.because,
         "setting": verdict.setting,
         "ticket": ticket_id,
+        "proven_by": evidence.proven_by,
     }
     log(
         _VERDICTS[verdict.action],

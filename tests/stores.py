@@ -14,7 +14,7 @@ from handlers.store.models import EmailMessage
 from handlers.store.opening import engine_for, open_database
 from handlers.store.store import Limits, SqlStore
 from handlers.store.writer import Writer
-from smtpd.mail import Evidence
+from smtpd.evidence import Evidence
 from tests.arrivals import ANSWER, arrival
 
 SECRET = "a secret of the tests, thirty-two bytes or more"

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from smtpd.errors import Temporary
-from smtpd.mail import Evidence
+from smtpd.evidence import Evidence
 from tests.arrivals import ANSWER, arrival
 from tests.servers.postgres import PostgresServer
 from tests.stores import opened

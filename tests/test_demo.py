@@ -79,7 +79,9 @@ def test_the_demo_shows_a_mail_its_journey_and_its_answer(tmp_path: Path) -> Non
     for step in ("taken", "claimed", "asking", "asked", "arrived", "answered"):
         assert re.search(rf"\+ *\d+\.\d+ s +{step} ", ended.stdout), step
     assert "The AI core is a demonstration" in ended.stdout
-    assert "Authors are answered unproven here, on a loopback address" in ended.stdout
+    assert "by which the house proves who is writing" in ended.stdout
+    assert "proven_by=both" in ended.stdout
+    assert "550 5.7.26 " in ended.stdout
 
     out = tmp_path / "demo-out"
     first, reply = read(out / "1-mail.eml"), read(out / "1-reply.eml")

@@ -17,7 +17,7 @@ from handlers.store.store import SqlStore
 from handlers.store.transacting import reading
 from handlers.store.writer import Result, Writer
 from smtpd.errors import Permanent, Temporary
-from smtpd.mail import Evidence
+from smtpd.evidence import Evidence
 from tests.arrivals import ANSWER, arrival
 from tests.stores import ANSWERED, claimed, opened
 from tests.test_worker import World

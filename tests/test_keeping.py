@@ -10,8 +10,9 @@ from sqlalchemy import URL, make_url
 
 from handlers.letter import Claim, Ending, State, Ticket
 from handlers.store.store import SqlStore
+from smtpd.evidence import Evidence
 from smtpd.headers import scan
-from smtpd.mail import Arrival, Evidence
+from smtpd.mail import Arrival
 from tests.arrivals import ANSWER, HOLD, arrival, mail
 from tests.stores import OUTGOING, SAID, opened
 

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.checks_settings import ChecksSettings
 from config.settings import HouseSettings
 from smtpd import replies
-from smtpd.mail import Action, Evidence, Verdict
+from smtpd.evidence import Evidence
+from smtpd.mail import Action, Verdict
 from smtpd.policy import RULES, House, RecipientClass, judge
 from smtpd.returnpath import return_path, ticket_of
 from tests.arrivals import arrival, mail
@@ -25,12 +27,16 @@ HOUSE = House(
     email_address="ai@us.example",
     aliases=("help@us.example", "law@other.example"),
     domain="us.example",
+    mx_hostname="mail.us.example",
     allowed=("*",),
     blocked=(),
     unproven_sender="hold",
     testing_answer_unproven=False,
     max_age_to_answer_s=259200,
     received_max=50,
+    spam_hold_score=5,
+    spam_reject_score=15,
+    language="fr",
     return_path_key=KEY,
 )
 
@@ -113,13 +119,16 @@ def test_the_house_is_what_the_settings_say() -> None:
             blocked_senders=("Spam.example",),
             unproven_sender="reject",
         ),
-        KEY,
+        ChecksSettings(spam_hold_score=4.5),
+        language="fr",
+        return_path_key=KEY,
     )
     assert house.classify("ai@us.example") is RecipientClass.ANSWERING
     assert house.classify("help@us.example") is RecipientClass.ANSWERING
     assert house.classify("abuse@us.example") is RecipientClass.FILING
     assert (house.blocked, house.allowed) == (("spam.example",), ("*",))
     assert (house.max_age_to_answer_s, house.received_max) == (259200, 50)
+    assert (house.spam_hold_score, house.spam_reject_score, house.language) == (4.5, 15, "fr")
 
 
 # The rules
@@ -192,8 +201,12 @@ OLD = mail(extra="").replace(b"23 Nov 2026", b"20 Nov 2026")
         ),
         pytest.param(LIST, {}, {}, PROVEN, "keep", 250, "", id="list"),
         pytest.param(VACATION, {}, {}, PROVEN, "keep", 250, "", id="vacation"),
-        pytest.param(TWO_AUTHORS, {}, {}, PROVEN, "hold", 250, "", id="two authors"),
-        pytest.param(b"\r\nhi\r\n", {}, {}, PROVEN, "hold", 250, "", id="no headers"),
+        pytest.param(
+            TWO_AUTHORS, {}, {}, PROVEN, "hold", 250, "UNPROVEN_SENDER", id="two authors",
+        ),
+        pytest.param(
+            b"\r\nhi\r\n", {}, {}, PROVEN, "hold", 250, "UNPROVEN_SENDER", id="no headers",
+        ),
         pytest.param(OLD, {}, {}, PROVEN, "hold", 250, "MAX_AGE_TO_ANSWER", id="old"),
         pytest.param(
             OLD, {}, {"max_age_to_answer_s": 345600}, PROVEN, "answer", 250, "", id="not too old",

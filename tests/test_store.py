@@ -16,7 +16,7 @@ from handlers.store.claiming import Later
 from handlers.store.models import EmailMessage, Heartbeat
 from handlers.store.store import SqlStore
 from smtpd.errors import ClaimLost, Permanent
-from smtpd.mail import Evidence
+from smtpd.evidence import Evidence
 from tests.arrivals import ANSWER, HOLD, KEEP, arrival, mail
 from tests.stores import ANSWERED, OUTGOING, claimed, keep, letter, opened, row, write
 

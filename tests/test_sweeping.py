@@ -15,7 +15,7 @@ from handlers.queue.memory import MemoryQueue
 from handlers.store.models import Heartbeat
 from handlers.store.store import SqlStore
 from handlers.sweeping import Sweeper
-from smtpd.mail import Evidence
+from smtpd.evidence import Evidence
 from tests.arrivals import ANSWER, arrival
 from tests.stores import opened
 

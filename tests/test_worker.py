@@ -23,7 +23,7 @@ from handlers.store.store import SqlStore
 from handlers.worker import Worker
 from smtpd.cell import Cell
 from smtpd.errors import Permanent, Postponed, Temporary
-from smtpd.mail import Evidence
+from smtpd.evidence import Evidence
 from tests.arrivals import ANSWER, arrival
 from tests.stores import opened
 

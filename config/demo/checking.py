@@ -11,6 +11,8 @@ from config.demo import letters
 from config.demo.telling import Check, text_of
 from smtpd.mail import Arrival
 
+UNPROVEN_CODE = 550
+
 
 def parsed(raw: bytes) -> EmailMessage:
     """The mail as Python's own parser reads it: not the code that wrote it."""

@@ -7,7 +7,9 @@ from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
 AUTHOR_NAME = "Camille Laurent"
-AUTHOR = "camille.laurent@example.com"
+DOMAIN = "example.com"
+AUTHOR = f"camille.laurent@{DOMAIN}"
+FORGER = "somebody@else.example"  # the envelope sender of the forged mail
 FILE_NUMBER = "4711"  # what the follow-up asks for, said in the first mail only
 SIGNED_ON = "3 mars 2022"  # stands in the attached file only
 
@@ -61,11 +63,18 @@ def follow_up(reply: EmailMessage, now: datetime) -> EmailMessage:
     return mail
 
 
+def forgery(to: str, now: datetime) -> EmailMessage:
+    """A mail in the author's name by somebody else: nothing in it looks wrong."""
+    mail = _begun(to, FIRST_SUBJECT, now)
+    mail.set_content(FIRST_TEXT)
+    return mail
+
+
 def _begun(to: str, subject: str, now: datetime) -> EmailMessage:
     mail = EmailMessage()
     mail["From"] = f"{AUTHOR_NAME} <{AUTHOR}>"
     mail["To"] = to
     mail["Subject"] = subject
     mail["Date"] = format_datetime(now)
-    mail["Message-ID"] = make_msgid(domain="example.com")
+    mail["Message-ID"] = make_msgid(domain=DOMAIN)
     return mail

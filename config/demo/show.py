@@ -12,6 +12,7 @@ import signal
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from email import policy
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -95,15 +96,45 @@ async def _tell_both(teller: Teller, scene: Stage, ears: Ears, folder: Path) -> 
     later_checks = checking.every_reply(second.sent, second.arrival, scene.dkim_record)
     later_checks += checking.second_reply(second.arrival)
     teller.checks(later_checks)
-    return checks + later_checks
+    return checks + later_checks + await _refuse_a_forger(teller, scene)
+
+
+async def _refuse_a_forger(teller: Teller, scene: Stage) -> list[Check]:
+    """The same question in the author's name, unsigned, and sent by another domain."""
+    teller.headline(f"Somebody else writes in the name of {letters.AUTHOR}, and is refused")
+    mail = letters.forgery(ADDRESS, datetime.now(UTC))
+    try:
+        said = (250, await _send(scene, mail.as_bytes(policy=policy.SMTP), letters.FORGER))
+    except aiosmtplib.SMTPResponseException as refusal:
+        said = (refusal.code, refusal.message)
+    for line in said[1].splitlines():
+        teller.say(f"  {said[0]} {line}")
+    refused = said[0] == checking.UNPROVEN_CODE
+    checks = [Check(claim="a forger in the author's name hears 550", holds=refused)]
+    teller.checks(checks)
+    return checks
+
+
+async def _send(scene: Stage, raw: bytes, mail_from: str) -> str:
+    """What the house said to the mail. Raises aiosmtplib.SMTPResponseException."""
+    _, said = await aiosmtplib.send(
+        raw,
+        sender=mail_from,
+        recipients=[ADDRESS],
+        hostname="127.0.0.1",
+        port=scene.smtp_port,
+        start_tls=False,
+        timeout=5,
+    )
+    return said
 
 
 def _introduce(teller: Teller, scene: Stage) -> None:
     teller.headline("AnswerMX, shown on this machine alone")
     teller.say(
         "The AI core is a demonstration: fixed rules, no model. The relay is a local one that\n"
-        "delivers nothing. Authors are answered unproven here, on a loopback address, and\n"
-        "nowhere else."
+        "delivers nothing. DNS is a local one, too: there the author's domain publishes SPF, a\n"
+        "DKIM key and a DMARC policy, by which the house proves who is writing."
     )
     teller.say(f"\n{letters.AUTHOR} writes to {ADDRESS}: {letters.FIRST_SUBJECT}")
 
@@ -131,9 +162,9 @@ def _arrived(arrival: Arrival) -> Moment:
 async def _exchange(teller: Teller, scene: Stage, ears: Ears, mail: EmailMessage) -> Exchange:
     """Send the mail and wait for its reply. Without one, tells how far it got: Disappointed."""
     sent_at = datetime.now(UTC)
-    _, said = await aiosmtplib.send(
-        mail, hostname="127.0.0.1", port=scene.smtp_port, start_tls=False, timeout=5
-    )
+    # As her mail service sends it: signed.
+    raw = scene.author.sign(mail.as_bytes(policy=policy.SMTP), sent_at)
+    said = await _send(scene, raw, letters.AUTHOR)
     # "Message taken as ID": RFC 5321 leaves the text after 250 to the server.
     ticket = said.rpartition(" ")[2]
     taken = Moment(at=datetime.now(UTC), event="taken", because=f"250 {said}")
@@ -169,7 +200,7 @@ async def _keep(teller: Teller, behaviour: Behaviour) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     ears = Ears(heard=teller.moment)
-    async with stage(behaviour, port=USUAL_PORT) as scene:
+    async with stage(behaviour, port=USUAL_PORT, answers_anybody=True) as scene:
         with listening(ears):
             _introduce_kept(teller, scene)
             async with asyncio.TaskGroup() as tasks:

@@ -24,7 +24,13 @@ class Sink:
         self._folder = folder
         self._coming: asyncio.Queue[Arrival] = asyncio.Queue()
         self._listener = Listener(
-            door.model_copy(update={"listen_host": "127.0.0.1", "listen_port": 0}),
+            door.model_copy(
+                update={
+                    "listen_host": "127.0.0.1",
+                    "listen_port": 0,
+                    "trusted_networks": ("127.0.0.0/8",),
+                }
+            ),
             classify=lambda _address: RecipientClass.ANSWERING,
             hostname="sink.example.com",
             receive=self._receive,

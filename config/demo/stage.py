@@ -6,21 +6,26 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from config.demo import letters
 from config.demo.ai_core import AiCore, Behaviour
+from config.demo.names import Names
 from config.demo.sink import Sink
 from config.loading import load
 from config.log import configure
 from config.running import running
 from config.settings import DoorSettings, LogSettings
-from handlers.signing import load_key, new_key, public_record
+from handlers.signing import Signer, load_key, new_key, public_record
 
 ADDRESS = "ai@cryptomaltese.com"
+AUTHOR_SELECTOR = "demo"
 LOG_LEVEL: Final = "WARNING"
 USUAL_PORT = 2525  # for mails of one's own, where nobody else has it
 
@@ -33,14 +38,17 @@ class Stage:
     core: AiCore
     sink: Sink
     dkim_record: str
+    author: Signer  # signs the mails of the demonstration's author
 
 
 @asynccontextmanager
-async def stage(behaviour: Behaviour, *, port: int = 0) -> AsyncIterator[Stage]:
-    """The AI core, the relay and the house, up until the block ends.
+async def stage(
+    behaviour: Behaviour, *, port: int = 0, answers_anybody: bool = False
+) -> AsyncIterator[Stage]:
+    """The AI core, the relay, DNS and the house, up until the block ends.
 
     The house listens on `port` where it is free, else on any free one. Nothing outlives
-    the block: the database and the key lie in a temporary folder.
+    the block: the database and the keys lie in a temporary folder.
     """
     # The house's log stays quiet unless something is wrong: ears.py hears its events anyway.
     configure(LogSettings(log_level=LOG_LEVEL), secrets.token_bytes(32))
@@ -54,17 +62,43 @@ async def stage(behaviour: Behaviour, *, port: int = 0) -> AsyncIterator[Stage]:
         sink = Sink(DoorSettings())
         stack.push_async_callback(sink.stop)
         sink_port = await sink.start()
-        port = _free_port(port)
-        settings = load(
-            _environment(folder, key_file, core_url, behaviour.api_key, sink_port, port), None
-        )
+        author_key = _author_key(folder / "author.pem")
+        names = Names(_zone(author_key))
+        stack.callback(names.stop)
+        addresses = {
+            "AI_API_URL": core_url,
+            "AI_API_KEY": behaviour.api_key,
+            "DNS_SERVERS": f"127.0.0.1:{await names.start()}",
+            "LISTEN_PORT": str(port := _free_port(port)),
+            "SMTP_PORT": str(sink_port),
+            "DKIM_KEY_FILE": str(key_file),
+            "TESTING_ANSWER_UNPROVEN": str(answers_anybody).lower(),
+        }
+        settings = load(_environment(folder) | addresses, None)
         await stack.enter_async_context(running(settings))
         yield Stage(
             smtp_port=port,
             core=core,
             sink=sink,
             dkim_record=as_dns_gives_it(public_record(load_key(key_file))),
+            author=Signer(letters.DOMAIN, AUTHOR_SELECTOR, author_key),
         )
+
+
+def _author_key(key_file: Path) -> RSAPrivateKey:
+    _write_private(key_file, new_key())
+    return load_key(key_file)
+
+
+def _zone(author_key: RSAPrivateKey) -> dict[str, str]:
+    """What the author's domain publishes, as any mail service does."""
+    return {
+        letters.DOMAIN: "v=spf1 ip4:127.0.0.1 -all",
+        f"_dmarc.{letters.DOMAIN}": "v=DMARC1; p=reject",
+        f"{AUTHOR_SELECTOR}._domainkey.{letters.DOMAIN}": as_dns_gives_it(
+            public_record(author_key)
+        ),
+    }
 
 
 def _free_port(wanted: int) -> int:
@@ -78,25 +112,20 @@ def _free_port(wanted: int) -> int:
     raise OSError("no port of 127.0.0.1 is free")
 
 
-def _environment(
-    folder: Path, key_file: Path, core_url: str, api_key: str, sink_port: int, port: int
-) -> Mapping[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     """The settings, as an administrator would write them."""
     return {
-        "AI_API_URL": core_url,
-        "AI_API_KEY": api_key,
         "AI_TIMEOUT": "10",
         "DRAIN_TIMEOUT": "1",
         "EMAIL_ADDRESS": ADDRESS,
-        # Nobody's identity can be proven on loopback; a real server refuses this switch.
-        "TESTING_ANSWER_UNPROVEN": "true",
         "LISTEN_HOST": "127.0.0.1",
-        "LISTEN_PORT": str(port),
+        # Else nobody's address could be known here, and SPF would not be asked.
+        "TRUSTED_NETWORKS": "127.0.0.0/8",
         "SMTP_HOST": "127.0.0.1",
-        "SMTP_PORT": str(sink_port),
         "SMTP_SSL": "false",
-        "DKIM_KEY_FILE": str(key_file),
         "EMAIL_DATA_DIR": str(folder / "email_data"),
+        # A laptop's disk may be nearly full; the demonstration takes two mails.
+        "DISK_FREE_MIN_BYTES": "0",
         "SECRET_KEY": secrets.token_urlsafe(48),
         "LOG_LEVEL": LOG_LEVEL,
     }

@@ -18,7 +18,8 @@ from handlers.letter import OWED, State, Ticket
 from handlers.store.models import EmailMessage, RawChunk
 from handlers.store.opening import insert_into
 from handlers.store.sealing import Hasher, Seal
-from smtpd.mail import Action, Arrival, Evidence, Verdict
+from smtpd.evidence import Evidence
+from smtpd.mail import Action, Arrival, Verdict
 
 # What a hop adds or a resend changes is no part of a delivery's identity.
 _TRACE_FIELDS = frozenset(

@@ -40,7 +40,12 @@ def taking(neighbours: Neighbours, stack: ExitStack, *, answer: bool) -> dict[st
     """A running house on each database; where they may not `answer`, they hold all mail."""
     return {
         database: stack.enter_context(
-            build(neighbours, database, testing_answer_unproven=str(answer).lower())
+            build(
+                neighbours,
+                database,
+                testing_answer_unproven=str(answer).lower(),
+                unproven_sender="hold",
+            )
         )
         for database in (SQLITE, POSTGRESQL)
     }

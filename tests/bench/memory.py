@@ -20,7 +20,9 @@ _REPLY_TIMEOUT_S = 120.0
 
 def run(neighbours: Neighbours, *, large_mib: int = 25) -> str:
     """The table; the large mails come from 200 sessions at once."""
-    with build(neighbours, SQLITE, testing_answer_unproven="false") as house:
+    with build(
+        neighbours, SQLITE, testing_answer_unproven="false", unproven_sender="hold"
+    ) as house:
         rows = [["idle", f"{resident_mib(house.pid):.0f}", ""]]
         source.send(house.port, Load(sessions=20, kept=True, mails=MANY))
         rows.append([f"after {MANY} mails", f"{resident_mib(house.pid):.0f}", ""])

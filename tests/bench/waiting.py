@@ -22,8 +22,9 @@ from handlers.store.opening import engine_for, open_database
 from handlers.store.store import Limits, SqlStore
 from handlers.store.writer import Writer
 from handlers.sweeping import Sweeper
+from smtpd.evidence import Evidence
 from smtpd.headers import scan
-from smtpd.mail import Action, Arrival, Evidence, Verdict
+from smtpd.mail import Action, Arrival, Verdict
 from smtpd.replies import QUEUED
 from tests.bench.houses import POSTGRESQL, SQLITE, Neighbours
 from tests.bench.table import table

@@ -46,8 +46,10 @@ def settings(*, relay_port: object, ai_url: object, **more: object) -> dict[str,
         "ai_api_url": ai_url,
         "ai_timeout": 10,
         "email_address": ADDRESS,
-        # Nobody's identity can be proven on loopback.
+        # Without DNS nobody's identity can be proven.
         "testing_answer_unproven": "true",
+        # Nobody answers there, and says so at once.
+        "dns_servers": f"{HOST}:{free_port()}",
         "listen_host": HOST,
         "listen_port": free_port(),
         "smtp_host": HOST,

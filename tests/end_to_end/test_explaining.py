@@ -42,4 +42,5 @@ def test_a_held_mail_names_the_rule_and_the_setting(street: Street) -> None:
     told = house.explain(old.ticket)
     assert (told["state"], told["setting"]) == ("held", "MAX_AGE_TO_ANSWER")
     code, said = house.command_line("explain", "nothing-like-it")
-    assert (code, said) == (1, "There is no mail nothing-like-it in this database.\n")
+    assert code == 1
+    assert said.startswith("There is no mail nothing-like-it in this database;")
