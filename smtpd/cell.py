@@ -54,6 +54,11 @@ class Cell:
             await child.ready()
             self._idle.put_nowait(child)
 
+    @property
+    def confinement(self) -> str:
+        """ "" where no process may use the network, else one sentence why one still may."""
+        return next(filter(None, (child.confinement for child in self._children)), "")
+
     async def run(
         self,
         function: Callable[..., T],
@@ -66,10 +71,11 @@ class Cell:
         Raises Runaway when it passes its deadline or the memory limit, or ends its process,
         and Temporary where none is free within `wait_s`.
         """
-        request = pickle.dumps((function, args), protocol=pickle.HIGHEST_PROTOCOL)
+        most_s = timeout_s or self._timeout_s
+        request = pickle.dumps((function, args, most_s), protocol=pickle.HIGHEST_PROTOCOL)
         child = await self._free(wait_s)
         try:
-            status, answer = await child.ask(request, timeout_s or self._timeout_s)
+            status, answer = await child.ask(request, most_s)
         finally:
             self._idle.put_nowait(child)
         # The child runs our code on a stranger's bytes; it does not repeat them as a pickle.
@@ -105,6 +111,7 @@ class _Child:
         self._killed: Process | None = None
         self._jobs = 0
         self._stopped = False
+        self.confinement = "it was not started yet"
 
     async def ready(self) -> Process:
         """The process, started first where there is none."""
@@ -164,8 +171,10 @@ class _Child:
             async with asyncio.timeout(START_S):
                 process = self._process = await self._spawn()
                 status, answer = await _answer(process)
+            told = pickle.loads(answer)  # noqa: S301 (as in Cell.run)
             if status == inmate.RAISED:
-                raise pickle.loads(answer)  # noqa: S301 (as in Cell.run)
+                raise told
+            self.confinement = told
             well = True
         except (TimeoutError, EOFError, ConnectionError):
             raise Temporary("a process of the cell did not start") from None
@@ -177,7 +186,7 @@ class _Child:
     async def _spawn(self) -> Process:
         arguments = (str(os.getpid()), str(self._memory_bytes), os.pathsep.join(sys.path))
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-X", "utf8", str(Path(inmate.__file__))),
+            *(sys.executable, "-I", "-B", "-X", "utf8", str(Path(inmate.__file__))),
             *(*arguments, *self._preload),
             stdin=PIPE,
             stdout=PIPE,

@@ -2,7 +2,9 @@
 
 Started by path, with an empty environment; talks through its standard input and output:
 
-    length (8 bytes) + pickled (function, arguments)  ▶  TAKEN
+                                     once ready:      ▶  status + pickled word about its confinement
+    length (8 bytes) + pickled (function, arguments,
+                              seconds of processor)   ▶  TAKEN
                                                       ▶  length + status byte + pickled result
 
 After a job that raised, this process ends: nobody knows what the job left half done.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import math
 import os
 import pickle
 import resource
@@ -49,13 +52,17 @@ def main(parent: str, memory_bytes: str, path: str, *modules: str) -> None:
         importlib.import_module(module)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
-    _send(answers, DONE, None)
+    # Only now: what is needed of us is loaded, by the modules as well as by the limits.
+    from smtpd.confinement import confine
+
+    _send(answers, DONE, confine())
     while head := requests.read(LENGTH_BYTES):
         request = requests.read(int.from_bytes(head, "big"))
         answers.write(TAKEN)
         answers.flush()
         # Our own parent wrote it.
-        function, arguments = pickle.loads(request)  # noqa: S301
+        function, arguments, cpu_s = pickle.loads(request)  # noqa: S301
+        _limit_cpu(cpu_s)
         _send(answers, DONE, function(*arguments))
 
 
@@ -64,6 +71,13 @@ def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before we asked to be told
         os._exit(0)
+
+
+def _limit_cpu(seconds: float) -> None:
+    """End a job that goes on for longer, should whoever watches it stand still."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = math.ceil(used.ru_utime + used.ru_stime + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
 
 
 def _send(answers: BinaryIO, status: bytes, value: object) -> None:

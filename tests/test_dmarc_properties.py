@@ -14,7 +14,7 @@ from smtpd.checks.dmarc import Alignment, check_dmarc
 from smtpd.checks.dmarc_record import DmarcRecord, read_record
 from smtpd.evidence import DkimFinding, Result, SpfFinding
 from smtpd.questions import Answer, Kind, Question, Record, Status
-from tests.zones import SERVFAIL, Zone, zone
+from tests.zones import SERVFAIL, Records, Zone, zone
 
 LABELS = ["", "a", "b", "b.a", "a.b.a", "e.e.e.e.e.b", "e.e.e.e.e.e.a", "f.e.e.e.e.e.e.e.e.b.a"]
 DOMAINS = st.sampled_from([f"{labels}.x".removeprefix(".") for labels in LABELS])
@@ -46,8 +46,10 @@ class Mail:
     silent: set[str]
 
     def zone(self) -> Zone:
-        texts = {name: {"TXT": text} for name, text in self.published.items() if text}
-        names = {**texts, **dict.fromkeys(self.silent, SERVFAIL)}
+        names: dict[str, Records | Status] = dict.fromkeys(self.silent, SERVFAIL)
+        for name, text in self.published.items():
+            if text:
+                names.setdefault(name, {"TXT": text})
         return zone({f"_dmarc.{name}": entry for name, entry in names.items()})
 
     def findings(self) -> tuple[SpfFinding, list[DkimFinding]]:

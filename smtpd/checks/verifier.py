@@ -75,8 +75,6 @@ class _Examination:
         self._loop = asyncio.get_running_loop()
         self._ends_at = self._loop.time() + verifier.settings.checks_timeout
         self._lookup = Inquiry(verifier.lookup, until=self._ends_at).lookup
-        # A check that broke off might have proven the author: what it leaves open is temporary.
-        self._broke_off = False
         peer = arrival.peer
         self._client_ip = peer.ip if peer is not None and peer.known else ""
 
@@ -85,13 +83,15 @@ class _Examination:
         (spf_found, helo), content, null_mx, virus = await asyncio.gather(
             self._within(settings.spf_timeout, self._spf(), (_NO_SPF, _NO_SPF)),
             self._within(settings.dkim_timeout, self._content(), _NO_CONTENT),
-            self._within(settings.dns_timeout, self._null_mx(), otherwise=False),
+            self._within(self._left_s(), self._null_mx(), otherwise=False),
             self._within(settings.clamd_timeout, self._virus(), VirusFinding(scan=Scan.AWAY)),
         )
         alignment = await self._within(
             self._left_s(), self._dmarc(spf_found, content.signatures), _NO_DMARC
         )
-        undecided = alignment.undecided or (self._broke_off and not alignment.aligned)
+        # A check that broke off might have proven the author: what it leaves open is temporary.
+        broke_off = spf_found is _NO_SPF or content is _NO_CONTENT or alignment is _NO_DMARC
+        undecided = not alignment.aligned and (alignment.undecided or broke_off)
         found = Evidence(
             spf=spf_found,
             helo=helo,
@@ -123,7 +123,6 @@ class _Examination:
             log(Event.BROKE_OFF, because=trouble.because, kind="runaway")
         except Exception as error:  # noqa: BLE001 (the evidence wrapper: unforeseen is temporary)
             log(Event.TROUBLE, because="a check failed", exc_info=error)
-        self._broke_off = True
         return otherwise
 
     async def _spf(self) -> tuple[SpfFinding, SpfFinding]:

@@ -27,6 +27,7 @@ import asyncpg
 
 from config.database import SQLITE_FILE
 from handlers.signing import load_key, new_key, public_record
+from tests.servers.no_names import no_names
 from tests.servers.process import HOST, Server, ServerTrouble, find_program, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -48,8 +49,7 @@ def settings(*, relay_port: object, ai_url: object, **more: object) -> dict[str,
         "email_address": ADDRESS,
         # Without DNS nobody's identity can be proven.
         "testing_answer_unproven": "true",
-        # Nobody answers there, and says so at once.
-        "dns_servers": f"{HOST}:{free_port()}",
+        "dns_servers": no_names(),
         "listen_host": HOST,
         "listen_port": free_port(),
         "smtp_host": HOST,
