@@ -158,7 +158,7 @@ def _verifier(settings: ChecksSettings, cell: Cell, stack: AsyncExitStack) -> Ce
     return CellVerifier(
         settings=settings,
         cell=cell,
-        lookup=resolver.lookup,
+        names=resolver,
         virus=VirusScanner(settings),
         spam=SpamScanner(settings),
     )

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 START_S = 30.0  # of a child: its imports on a busy machine
 STOP_S = 5.0  # for the kernel to take a killed child away
-JOBS_PER_PROCESS = 1000  # then a fresh one, so that no library's leak adds up
+JOBS_PER_PROCESS = 50_000  # then a fresh one, so that no library's leak adds up
 ANSWER_MAX_BYTES = 67_108_864
 _PIPE_BUFFER_BYTES = 1_048_576
 

@@ -44,6 +44,10 @@ class Resolver:
         self._under_way: dict[Question, asyncio.Task[Answer]] = {}
         self._room = asyncio.Semaphore(UNDER_WAY_MAX)
 
+    def known(self, question: Question) -> Answer | None:
+        """The answer, where it is remembered."""
+        return self._cache.get(question)
+
     async def lookup(self, question: Question) -> Answer:
         """The answer, from the cache or from DNS; never raises but CancelledError."""
         known = self._cache.get(question)

@@ -30,6 +30,10 @@ class Zone:
     names: Names
     asked: Counter[Question] = field(default_factory=Counter)
 
+    def known(self, question: Question) -> Answer | None:
+        """Nothing is remembered."""
+        return None
+
     async def lookup(self, question: Question) -> Answer:
         """The answer; a Lookup."""
         self.asked[question] += 1

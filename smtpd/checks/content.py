@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from smtpd.checks.dkim import DkimCaps, verify
 from smtpd.checks.marks import Mark, content_marks
@@ -10,8 +10,7 @@ from smtpd.evidence import DkimFinding
 from smtpd.questions import Answers
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """The mail's signatures, and its marks of spam."""
 
     signatures: tuple[DkimFinding, ...]

@@ -6,7 +6,7 @@ cell. Neighbours: smtpd/checks/dkim_tags.py, smtpd/checks/dkim_canonical.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -37,8 +37,7 @@ RSA_MAX_BITS = 4096
 RSA_EXPONENT_MAX = 2**32  # everybody's is 65537; the time to verify grows with its length
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DkimCaps:
+class DkimCaps(NamedTuple):
     """What DKIM may cost, and what is too weak."""
 
     signatures_max: int

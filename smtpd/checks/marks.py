@@ -90,7 +90,11 @@ def content_marks(raw: bytes) -> tuple[Mark, ...]:
     """The marks in the header section and in the beginning of the body, each once."""
     headers = scan(raw, len(raw))
     body = raw[headers.body_at : headers.body_at + BODY_BYTES]
-    found = [*_of_the_header(headers), *_of_the_links(body), *_of_the_parts(headers, body)]
+    # A plain letter has none of what the expressions look for, and finding out is cheap.
+    lower = body.lower()
+    found = [*_of_the_header(headers), *_of_the_parts(headers, lower)]
+    if b"http" in lower or b"script:" in lower or b"data:" in lower:
+        found += _of_the_links(lower)
     return tuple(dict.fromkeys(found))
 
 
@@ -166,7 +170,7 @@ def _of_the_links(body: bytes) -> Iterator[Mark]:
             yield Mark.LINK_IN_PUNYCODE
     if len(hosts) >= HOSTS_MANY:
         yield Mark.MANY_HOSTS
-    for anchor in _ANCHOR.finditer(body):
+    for anchor in _ANCHOR.finditer(body) if b"<a" in body else ():
         target, said = anchor[1].decode("latin-1").lower(), anchor[2].decode("latin-1").lower()
         if not _related(target.partition(":")[0], said):
             yield Mark.LINK_SAYS_ANOTHER_HOST
@@ -177,10 +181,11 @@ def _of_the_links(body: bytes) -> Iterator[Mark]:
 def _of_the_parts(headers: Headers, body: bytes) -> Iterator[Mark]:
     if headers.first("content-type").lower().startswith("text/html"):
         yield Mark.HTML_ONLY
-    if b"<form" in body.lower():
+    if b"<form" in body:
         yield Mark.FORM_TO_FILL_IN
-    value = headers.first("content-type").encode("utf-8", "replace")
-    for match in _FILE.finditer(value + b"\n" + body):
+    value = headers.first("content-type").lower().encode("utf-8", "replace")
+    text = value + b"\n" + body
+    for match in _FILE.finditer(text) if b"name" in text else ():
         name = match[1].decode("latin-1").strip()
         if _DOUBLE.search(name):
             yield Mark.DOUBLE_ENDING

@@ -11,13 +11,13 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.checks_settings import ChecksSettings
 from smtpd.addresses import DOMAIN
 from smtpd.decoding import one_line
 from smtpd.evidence import Result, SpfFinding
-from smtpd.questions import Answers, Kind, Question
+from smtpd.questions import Answer, Answers, Kind, Question
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of its regular expressions, from Python 3.12 on
@@ -31,8 +31,7 @@ _MACRO = re.compile(r"%\{[A-Za-z]([0-9]+)")
 _HOST = re.compile(DOMAIN)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpfCaps:
+class SpfCaps(NamedTuple):
     """What SPF may cost."""
 
     record_max_bytes: int
@@ -99,6 +98,8 @@ def _finding(
         return SpfFinding(result=Result.NONE, because="it has no domain that DNS could know")
     if not _is_address(client_ip):
         return SpfFinding(domain=domain, because="the client's address is not known")
+    if _publishes_nothing(answers.get(Question(domain, Kind.TXT))):
+        return SpfFinding(result=Result.NONE, domain=domain)  # as of most names in HELO
     try:
         query = _Query(client_ip, identity, helo, answers, caps)
         word, _code, _text = query.check()
@@ -107,6 +108,10 @@ def _finding(
         # What pyspf lets out at records it did not foresee.
         word, because = "permerror", f"it cannot be evaluated ({type(error).__name__})"
     return SpfFinding(result=Result(word), domain=domain, because=one_line(because, BECAUSE_MAX))
+
+
+def _publishes_nothing(answer: Answer | None) -> bool:
+    return answer is not None and not answer.unanswered and not answer.records
 
 
 def _is_address(text: str) -> bool:

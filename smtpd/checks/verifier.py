@@ -35,9 +35,9 @@ from smtpd.evidence import (
     SpfFinding,
     VirusFinding,
 )
-from smtpd.inquiry import Inquiry
+from smtpd.inquiry import Inquiry, Names
 from smtpd.mail import Arrival
-from smtpd.questions import Kind, Lookup, Question
+from smtpd.questions import Kind, Question
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class CellVerifier:
 
     settings: ChecksSettings
     cell: Cell
-    lookup: Lookup
+    names: Names
     virus: VirusScanner
     spam: SpamScanner
 
@@ -74,7 +74,7 @@ class _Examination:
         self._arrival = arrival
         self._loop = asyncio.get_running_loop()
         self._ends_at = self._loop.time() + verifier.settings.checks_timeout
-        self._lookup = Inquiry(verifier.lookup, until=self._ends_at).lookup
+        self._lookup = Inquiry(verifier.names, until=self._ends_at).lookup
         peer = arrival.peer
         self._client_ip = peer.ip if peer is not None and peer.known else ""
 
