@@ -17,12 +17,14 @@ from sqlalchemy import URL, make_url
 
 from handlers.store.store import SqlStore
 from tests.material import FOLDER
+from tests.servers.clamd import ClamServer
 from tests.servers.opendkim import OpenDkim
 from tests.servers.postfix import PostfixRelay
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import NotInstalled, Server
 from tests.servers.redis import RedisServer
 from tests.servers.smtp_sink import SmtpSink
+from tests.servers.spamd import SpamServer
 from tests.servers.tls import TlsFiles, make_tls_files
 from tests.stores import opened
 
@@ -95,6 +97,20 @@ def postfix_relay(smtp_sink: SmtpSink, tls_files: TlsFiles) -> Iterator[PostfixR
 @pytest.fixture(scope="session")
 def opendkim() -> OpenDkim:
     return installed(OpenDkim)
+
+
+@pytest.fixture
+def clamd() -> Iterator[ClamServer]:
+    """A virus scanner that knows one test file, and takes two megabytes."""
+    with installed(lambda: ClamServer(stream_max="2M")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def spamd() -> Iterator[SpamServer]:
+    """SpamAssassin, with the rules of its package."""
+    with installed(SpamServer) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

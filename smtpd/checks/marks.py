@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from smtpd.addresses import domain_of, every_domain, mailboxes
-from smtpd.decoding import decode_words, one_line
+from smtpd.decoding import decode_words
 from smtpd.evidence import Evidence, Result, SpamFinding
 from smtpd.headers import Headers, scan
 from smtpd.mail import Arrival
@@ -116,7 +116,7 @@ def _of_the_header(headers: Headers) -> Iterator[Mark]:
         if not all(value.isascii() for value in headers.raw(name)):
             yield Mark.EIGHT_BIT_HEADER
     yield from _of_the_names(headers)
-    yield from _of_the_subject(one_line(decode_words(headers.first("subject")), NAME_MAX))
+    yield from _of_the_subject(decode_words(headers.first("subject"))[:NAME_MAX].rstrip())
 
 
 def _of_the_names(headers: Headers) -> Iterator[Mark]:

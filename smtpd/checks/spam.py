@@ -27,13 +27,28 @@ SCORE_MAX = 1_000_000.0  # GTUBE has 1,000
 _TROUBLE = (ClientException, ParseError, ResponseException, TimeoutException, OSError, ValueError)
 
 
+class _Connections(TcpConnectionManager):  # type: ignore[misc]  # the library has no types
+    """The library's, which leaves its connection open where the answer never comes."""
+
+    async def _send(self, data: bytes) -> bytes:
+        reader, writer = await self._connect()
+        try:
+            writer.write(data)
+            writer.write_eof()
+            await writer.drain()
+            answer: bytes = await self._receive(reader)
+        finally:
+            writer.close()
+        return answer
+
+
 class SpamScanner:
     """Asks spamd about each mail, and falls back on the built-in score."""
 
     def __init__(self, settings: ChecksSettings) -> None:
         host, port, most_s = settings.spamd_host, settings.spamd_port, settings.spamd_timeout
         # Kept: the library's own front makes two TLS contexts a mail, which costs 40 ms.
-        manager = TcpConnectionManager(host, port, timeout=Timeout(most_s, most_s, most_s))
+        manager = _Connections(host, port, timeout=Timeout(most_s, most_s, most_s))
         self._client = Client(manager) if host else None
         self._sparing = Sparing()
 

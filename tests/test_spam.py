@@ -1,0 +1,111 @@
+"""Spam: spamd's score where it answers, the light one where it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from config.checks_settings import ChecksSettings
+from smtpd.checks.marks import BY, Mark
+from smtpd.checks.spam import SpamScanner
+from smtpd.evidence import Evidence, SpamFinding
+from tests.arrivals import arrival, mail
+from tests.servers.process import HOST, free_port
+from tests.servers.spamd import GTUBE, SpamServer
+
+NONE = Evidence()
+
+
+def scanner(port: int, timeout_s: float = 20) -> SpamScanner:
+    return SpamScanner(ChecksSettings(spamd_host=HOST, spamd_port=port, spamd_timeout=timeout_s))
+
+
+async def test_spamd_scores_the_test_line_and_lets_a_letter_pass(spamd: SpamServer) -> None:
+    asked = scanner(spamd.port)
+    assert await asked.answers()
+    spam = await asked.score(arrival(mail(GTUBE)), (), NONE)
+    assert (spam.score, spam.by) == (1000, "spamd")
+    assert "GTUBE" in spam.signs
+    ham = await asked.score(arrival(mail()), (), NONE)
+    assert ham.score < 5
+    assert ham.by == "spamd"
+
+
+async def test_a_large_mail_is_judged_by_its_beginning(spamd: SpamServer) -> None:
+    body = f"{GTUBE}\n" + "A line of a long letter.\n" * 400_000
+    assert (await scanner(spamd.port).score(arrival(mail(body)), (), NONE)).score >= 1000
+
+
+async def test_without_spamd_the_light_score_is_used() -> None:
+    asked = SpamScanner(ChecksSettings())
+    found = await asked.score(arrival(mail(GTUBE)), (Mark.HTML_ONLY,), NONE)
+    assert found == SpamFinding(score=2.0, by=BY, signs=("HTML_ONLY",))
+    assert not await asked.answers()
+
+
+async def test_where_spamd_is_gone_or_frozen_the_light_score_stands_in(
+    spamd: SpamServer,
+) -> None:
+    gone = scanner(free_port())
+    assert (await gone.score(arrival(), (Mark.NO_DATE,), NONE)).by == BY
+    assert not await gone.answers()
+    spamd.pause()
+    try:
+        frozen = await scanner(spamd.port, timeout_s=0.5).score(arrival(), (Mark.NO_DATE,), NONE)
+    finally:
+        spamd.resume()
+    assert (frozen.by, frozen.signs) == (BY, ("NO_DATE",))
+    assert (await scanner(spamd.port).score(arrival(), (), NONE)).by == "spamd"
+
+
+@asynccontextmanager
+async def saying(answer: bytes) -> AsyncIterator[int]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    port = free_port()
+    server = await asyncio.start_server(serve, HOST, port)
+    yield port
+    server.close()
+    await server.wait_closed()
+
+
+def told(score: str, body: bytes = b"A,B") -> bytes:
+    head = f"SPAMD/1.1 0 EX_OK\r\nContent-length: {len(body)}\r\nSpam: True ; {score} / 5.0\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"SPAMD/1.1 74 EX_IOERR\r\n\r\n",
+        b"SPAMD/1.1 0 EX_OK\r\n\r\n",
+        b"SPAMD/1.1 0 EX_OK\r\nSpam: True\r\n\r\n",
+        told("nan"),
+        told("inf"),
+        told("1e99"),
+        told("many"),
+        told("7.5")[:40],
+        b"\xff\xfe" * 1000,
+    ],
+)
+async def test_nothing_but_a_number_counts(answer: bytes) -> None:
+    async with saying(answer) as port:
+        assert (await scanner(port).score(arrival(), (), NONE)).by == BY
+
+
+async def test_what_spamd_calls_its_signs_is_short_and_can_be_shown() -> None:
+    signs = b",".join([b"\x1b[31mRED", b"x" * 500, *(b"S%d" % n for n in range(100))])
+    async with saying(told("7.5", signs)) as port:
+        found = await scanner(port).score(arrival(), (), NONE)
+    assert found.score == 7.5
+    assert len(found.signs) <= 50
+    assert all(sign.isprintable() and len(sign) <= 60 for sign in found.signs)

@@ -1,0 +1,131 @@
+"""Viruses: what a real clamd finds, and what becomes of a mail that it cannot scan."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.message import EmailMessage
+
+import pytest
+
+from config.checks_settings import ChecksSettings
+from smtpd.checks.virus import VirusScanner
+from smtpd.evidence import Scan, VirusFinding
+from tests.servers.clamd import EICAR, ClamServer
+from tests.servers.process import HOST, free_port
+
+
+def scanner(port: int, timeout_s: float = 10) -> VirusScanner:
+    return VirusScanner(ChecksSettings(clamd_host=HOST, clamd_port=port, clamd_timeout=timeout_s))
+
+
+def zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("harmless.txt", EICAR)
+    return file.getvalue()
+
+
+def letter(attached: bytes = b"", name: str = "file.bin") -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "ada@example.org", "ai@us.example", "A file"
+    mail.set_content("Please look at it.")
+    if attached:
+        mail.add_attachment(attached, maintype="application", subtype="zip", filename=name)
+    return mail
+
+
+def nested() -> bytes:
+    outer = letter()
+    outer.add_attachment(letter(zipped(), "archive.zip"))
+    return outer.as_bytes()
+
+
+MAILS = {
+    "plain": EICAR,
+    "in a zip": letter(zipped(), "archive.zip").as_bytes(),
+    "in a nested mail": nested(),
+}
+
+
+@pytest.mark.parametrize("how", MAILS)
+async def test_a_virus_is_found_wherever_it_hides(how: str, clamd: ClamServer) -> None:
+    found = await scanner(clamd.port).scan(MAILS[how])
+    assert found.scan is Scan.FOUND
+    assert found.name.startswith("Eicar-Test-")
+
+
+async def test_a_clean_mail_is_clean(clamd: ClamServer) -> None:
+    assert await scanner(clamd.port).scan(letter().as_bytes()) == VirusFinding(scan=Scan.CLEAN)
+    assert await scanner(clamd.port).scan(b"x" * 1_900_000) == VirusFinding(scan=Scan.CLEAN)
+
+
+@pytest.mark.parametrize("size", [2_100_000, 25_000_000])
+async def test_what_is_too_large_for_the_scanner_is_told_from_its_absence(
+    size: int, clamd: ClamServer
+) -> None:
+    assert (await scanner(clamd.port).scan(b"x" * size)).scan is Scan.TOO_LARGE
+
+
+async def test_without_a_scanner_nothing_is_scanned() -> None:
+    assert await VirusScanner(ChecksSettings()).scan(EICAR) == VirusFinding()
+
+
+async def test_a_scanner_that_is_gone_or_frozen_is_away(clamd: ClamServer) -> None:
+    clamd.pause()
+    assert (await scanner(clamd.port, timeout_s=0.5).scan(EICAR)).scan is Scan.AWAY
+    clamd.resume()
+    assert await scanner(clamd.port).answers()
+    clamd.stop()
+    assert (await scanner(clamd.port).scan(EICAR)).scan is Scan.AWAY
+    assert not await scanner(clamd.port).answers()
+    clamd.start()
+    assert (await scanner(clamd.port).scan(EICAR)).scan is Scan.FOUND
+
+
+@asynccontextmanager
+async def saying(answer: bytes) -> AsyncIterator[int]:
+    """A server that hears everything and says this."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard = b""
+        while not heard.endswith(b"\0\0\0\0") and (block := await reader.read(65536)):
+            heard += block
+        writer.write(answer)
+        writer.close()
+
+    port = free_port()
+    server = await asyncio.start_server(serve, HOST, port)
+    yield port
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"stream: OK\n", Scan.CLEAN),
+        (b"stream: Win.Test-1 FOUND\n", Scan.FOUND),
+        (b"stream: Access denied. ERROR\n", Scan.AWAY),
+        (b"INSTREAM size limit exceeded. ERROR\n", Scan.TOO_LARGE),
+        (b"", Scan.AWAY),
+        (b"\xff\xfe\n", Scan.AWAY),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", Scan.AWAY),
+        (b"x" * 200_000, Scan.AWAY),
+    ],
+)
+async def test_nothing_but_a_clear_word_counts(answer: bytes, expected: Scan) -> None:
+    async with saying(answer) as port:
+        assert (await scanner(port).scan(b"mail")).scan is expected
+
+
+async def test_a_virus_s_name_is_one_short_line() -> None:
+    async with saying(b"stream: " + b"\x1b[31mN\xc3\xbc" + b"x" * 500 + b" FOUND\n") as port:
+        found = await scanner(port).scan(b"mail")
+    assert found.scan is Scan.FOUND
+    assert found.name.isascii()
+    assert found.name.isprintable()
+    assert len(found.name) <= 100
