@@ -1,7 +1,7 @@
 # Each target makes its own virtual environment first, from a lock file with hashes.
 # PYTHON=/path/to/python3.12 chooses the interpreter; without it .ci/python finds one.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-newer lint bench chaos
+.PHONY: help demo run test test-newer lint bench chaos fuzz
 export PYTHON
 # A foreign module path, or none, would keep the rooms from being found.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
@@ -49,3 +49,7 @@ bench: ## measure, and compare with the budgets
 chaos: ## kill the house thirty times on each database, and balance the accounts
 	@bash .ci/venv requirements-dev.lock </dev/null
 	@exec $(py) -m tests.chaos </dev/null
+
+fuzz: ## random input for everything that reads strangers' bytes, ten seconds each
+	@bash .ci/venv requirements-dev.lock </dev/null
+	@exec $(py) -m tests.fuzz </dev/null

@@ -52,6 +52,14 @@ def explain(arguments: argparse.Namespace) -> int:
     return explaining.main(loaded, arguments.id, arguments.json)
 
 
+def check(arguments: argparse.Namespace) -> int:
+    """Look whether what the front door stands on is there: DNS, scanners, certificate, disk."""
+    loaded = _settings()
+    from config import checkup
+
+    return checkup.main(loaded, arguments.json)
+
+
 def settings(arguments: argparse.Namespace) -> int:
     """List every setting: its type, default, current value and meaning."""
     from config.describing import describe, env_example
@@ -136,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     one = add(explain)
     one.add_argument("id", metavar="ID", help="the id we gave with 250, and in every log line")
     one.add_argument("--json", action="store_true", help="print JSON, for machines")
+    add(check).add_argument("--json", action="store_true", help="print JSON, for machines")
     form = add(settings).add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, for machines")
     form.add_argument("--example", action="store_true", help="print the text of .env.example")

@@ -100,6 +100,8 @@ async def _open(
     """Start everything; the tasks that would run for ever."""
     tasks.create_task(house.writer.run(), name="writer")
     await asyncio.gather(house.reading.start(), house.checking.start())
+    if because := house.reading.confinement or house.checking.confinement:
+        log(Event.UNCONFINED, because=because)
     await house.capacity.look()
     await house.store.release_installation(name)
     await house.store.beat()

@@ -40,6 +40,7 @@ class Event(enum.StrEnum):
     DRAINING = "draining", logging.INFO, "Nothing new is taken; running work is being finished."
     STOPPED = "stopped", logging.INFO, "Everything is closed."
 
+    UNCONFINED = "unconfined", logging.WARNING, "The cell's processes could use the network."
     UNPROVEN = "unproven", logging.WARNING, "A test switch is on: authors are answered unproven."
 
     # The front door.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tests.dialogs.script import bytes_of, dialogues
+from tests.fuzz.proof_targets import PROOF_SEEDS
 
 FOUND = Path(__file__).parent / "found"
 MAILS = Path(__file__).parent.parent / "mails"
@@ -14,7 +15,8 @@ SEED_MAX_BYTES = 32768
 
 def seeds(target: str) -> list[bytes]:
     """The target's own, after what was found; every mail where it has none."""
-    return [*found(target), *SEEDS.get(target, _mails)(), b""]
+    own = PROOF_SEEDS.get(target) or SEEDS.get(target, _mails)()
+    return [*found(target), *own, b""]
 
 
 def found(target: str) -> list[bytes]:

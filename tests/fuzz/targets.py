@@ -16,6 +16,7 @@ from smtpd.headers import FIELDS_MAX, KEPT_BYTES, Headers, HeadersTooLarge, scan
 from smtpd.limits import ByteBudget, Lease
 from smtpd.proxy import V2_MAX_BYTES, BadProxyHeader, Proxied, read_header
 from smtpd.replies import Reply
+from tests.fuzz.proof_targets import PROOF_TARGETS
 
 HEADERS_MAX_BYTES = 16384
 MESSAGE_MAX_BYTES = 4000
@@ -132,4 +133,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "headers": headers,
     "message": message,
     "proxy": proxy,
+    **PROOF_TARGETS,
 }
