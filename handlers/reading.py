@@ -18,7 +18,7 @@ from smtpd.cell import Cell
 from smtpd.decoding import clean, decode
 from smtpd.errors import Permanent
 from smtpd.facts import facts
-from smtpd.headers import HeadersTooLarge, scan
+from smtpd.headers import HeadersTooLarge, scan_kept
 from smtpd.mail import Arrival
 
 
@@ -50,7 +50,7 @@ def read(raw: bytes, caps: ReadingCaps) -> Letter:
     Raises Permanent when it has more header fields than any mail the door takes.
     """
     try:
-        headers = scan(raw, len(raw))
+        headers = scan_kept(raw)
     except HeadersTooLarge:
         raise Permanent("its header section is too large") from None
     known = facts(headers, "")

@@ -15,6 +15,7 @@ from smtpd.decoding import unfolded
 KEPT_BYTES = 65536  # of one field's value
 PARSED_BYTES = 8192  # of these, at most: what any parser here is given
 FIELDS_MAX = 2000  # real mail has fewer than 200
+TRACE_FIELDS_MAX = 10  # that we may write above a mail when we keep it
 
 # RFC 5322 section 4.5 still lets white space stand before the colon: a second From
 # field must not hide behind it.
@@ -57,10 +58,10 @@ class Headers:
         return name.lower() in self._named
 
 
-def scan(raw: bytes, max_bytes: int = 262144) -> Headers:
+def scan(raw: bytes, max_bytes: int = 262144, fields_max: int = FIELDS_MAX) -> Headers:
     """Split the header section, which ends before the first empty line or broken field.
 
-    Raises HeadersTooLarge beyond `max_bytes` or 2000 fields.
+    Raises HeadersTooLarge beyond `max_bytes` or `fields_max`.
     """
     fields: list[tuple[str, bytes]] = []
     at = 0
@@ -68,11 +69,16 @@ def scan(raw: bytes, max_bytes: int = 262144) -> Headers:
         if name:
             fields.append((name, value))
         at = end
-        if at > max_bytes or len(fields) > FIELDS_MAX:
+        if at > max_bytes or len(fields) > fields_max:
             raise HeadersTooLarge("the header section is too large")
     if raw.startswith((b"\r\n", b"\n"), at):
         at = raw.index(b"\n", at) + 1
     return Headers(tuple(fields), at)
+
+
+def scan_kept(raw: bytes) -> Headers:
+    """The same of a mail that we took once, and that our trace fields stand above."""
+    return scan(raw, len(raw), FIELDS_MAX + TRACE_FIELDS_MAX)
 
 
 def spans(raw: bytes, max_bytes: int) -> Iterator[tuple[str, bytes, int, int]]:

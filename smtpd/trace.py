@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from smtpd.addresses import DOMAIN, comment_end
 from smtpd.decoding import unfolded
 from smtpd.evidence import DkimFinding, Evidence, Result, SpfFinding
-from smtpd.headers import PARSED_BYTES, scan, spans
+from smtpd.headers import PARSED_BYTES, scan_kept, spans
 from smtpd.mail import Arrival
 
 _DOMAIN = re.compile(DOMAIN)
@@ -31,7 +31,7 @@ def traced(arrival: Arrival, evidence: Evidence, hostname: str) -> Arrival:
     """The arrival as it is kept: under our trace fields, without foreign ones in our name."""
     above = b"".join(_fields(arrival, evidence, hostname))
     raw = above + _without_ours(arrival, hostname)
-    return arrival.kept_as(raw, scan(raw, len(raw)))
+    return arrival.kept_as(raw, scan_kept(raw))
 
 
 def authserv_id(value: str) -> str:

@@ -18,7 +18,7 @@ from handlers.parts import Part, parameters, split
 from handlers.reading import CellReader, ReadingCaps, read
 from smtpd.cell import Cell
 from smtpd.errors import Permanent
-from smtpd.headers import FIELDS_MAX, scan
+from smtpd.headers import FIELDS_MAX, TRACE_FIELDS_MAX, scan
 from tests.arrivals import arrival, mail
 from tests.material import FOLDER, material_files
 
@@ -141,7 +141,7 @@ def test_an_attachment_over_its_limit_is_listed_but_not_read() -> None:
 
 def test_more_header_fields_than_the_door_takes_are_refused() -> None:
     with pytest.raises(Permanent):
-        read(b"A: b\r\n" * (FIELDS_MAX + 1) + b"\r\n", CAPS)
+        read(b"A: b\r\n" * (FIELDS_MAX + TRACE_FIELDS_MAX + 1) + b"\r\n", CAPS)
 
 
 def test_a_page_nested_beyond_reason_still_gives_its_text() -> None:
@@ -196,7 +196,7 @@ async def test_a_mail_the_door_could_not_have_taken_ends_in_the_reader_s_words(
     reader: CellReader,
 ) -> None:
     taken = arrival()
-    object.__setattr__(taken, "raw", b"A: b\r\n" * (FIELDS_MAX + 1))
+    object.__setattr__(taken, "raw", b"A: b\r\n" * (FIELDS_MAX + TRACE_FIELDS_MAX + 1))
     with pytest.raises(Permanent, match="header section"):
         await reader.read(taken)
 

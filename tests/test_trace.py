@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.reading import ReadingCaps, read
 from smtpd.evidence import DkimFinding, DmarcFinding, Evidence, Result, SpfFinding
-from smtpd.headers import scan
+from smtpd.headers import FIELDS_MAX, scan, scan_kept
 from smtpd.mail import Arrival, Peer
 from smtpd.trace import authserv_id, results, traced
 from tests.arrivals import arrival, mail
@@ -158,3 +159,12 @@ def test_a_stranger_s_words_end_no_line_of_ours() -> None:
 def test_what_was_read_of_the_mail_is_not_read_again() -> None:
     heard = arrival(mail())
     assert traced(heard, PROVEN, MX).facts is heard.facts
+
+
+def test_a_mail_with_as_many_fields_as_the_door_takes_can_be_kept_and_read_again() -> None:
+    raw = b"".join(b"X-%d: y\r\n" % number for number in range(FIELDS_MAX - 5)) + mail()
+    heard = arrival(raw)
+    assert len(heard.headers.fields) == FIELDS_MAX
+    whole = traced(heard, PROVEN, MX)
+    assert len(scan_kept(whole.raw).fields) == FIELDS_MAX + 3
+    assert read(whole.raw, ReadingCaps()).message_id == heard.facts.message_id

@@ -33,7 +33,7 @@ from smtpd.addresses import untagged
 from smtpd.errors import Permanent, Temporary
 from smtpd.events import Event, log
 from smtpd.evidence import Evidence
-from smtpd.headers import scan
+from smtpd.headers import scan_kept
 from smtpd.mail import Arrival, Verdict
 
 # Between two tries to write what must be written.
@@ -128,7 +128,7 @@ class SqlStore:
                 rcpt_to=rcpt_to,
                 raw=raw,
                 # The door, whose limit is a setting, has bounded them.
-                headers=scan(raw, len(raw)),
+                headers=scan_kept(raw),
                 received_at=row.received_date,
             ),
             thread_id=row.thread_id,
