@@ -135,9 +135,13 @@ def _nameserver(text: str) -> dns.nameserver.Do53Nameserver:
 
 def _name(text: str) -> dns.name.Name | None:
     """The name in A-labels; None where DNS can hold none such."""
+    text = text.removesuffix(".")
     if not text or len(text) > _NAME_MAX:
         return None
     try:
+        if text.isascii():
+            # Octet by octet: a backslash of a stranger's is no escape.
+            return dns.name.Name([*text.encode("ascii").split(b"."), b""])
         return dns.name.from_text(text, idna_codec=dns.name.IDNA_2008_Practical)
     except (dns.exception.DNSException, UnicodeError, ValueError):
         return None
