@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 
 from config.checks_settings import ChecksSettings
@@ -13,10 +9,13 @@ from smtpd.checks.marks import BY, Mark
 from smtpd.checks.spam import SpamScanner
 from smtpd.evidence import Evidence, SpamFinding
 from tests.arrivals import arrival, mail
+from tests.saying import saying
 from tests.servers.process import HOST, free_port
 from tests.servers.spamd import GTUBE, SpamServer
 
 NONE = Evidence()
+
+END = b"\r\n\r\n"  # of a request's header
 
 
 def scanner(port: int, timeout_s: float = 20) -> SpamScanner:
@@ -61,20 +60,6 @@ async def test_where_spamd_is_gone_or_frozen_the_light_score_stands_in(
     assert (await scanner(spamd.port).score(arrival(), (), NONE)).by == "spamd"
 
 
-@asynccontextmanager
-async def saying(answer: bytes) -> AsyncIterator[int]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        writer.close()
-
-    port = free_port()
-    server = await asyncio.start_server(serve, HOST, port)
-    yield port
-    server.close()
-    await server.wait_closed()
-
-
 def told(score: str, body: bytes = b"A,B") -> bytes:
     head = f"SPAMD/1.1 0 EX_OK\r\nContent-length: {len(body)}\r\nSpam: True ; {score} / 5.0\r\n\r\n"
     return head.encode() + body
@@ -98,13 +83,13 @@ def told(score: str, body: bytes = b"A,B") -> bytes:
     ],
 )
 async def test_nothing_but_a_number_counts(answer: bytes) -> None:
-    async with saying(answer) as port:
+    async with saying(answer, after=END) as port:
         assert (await scanner(port).score(arrival(), (), NONE)).by == BY
 
 
 async def test_what_spamd_calls_its_signs_is_short_and_can_be_shown() -> None:
     signs = b",".join([b"\x1b[31mRED", b"x" * 500, *(b"S%d" % n for n in range(100))])
-    async with saying(told("7.5", signs)) as port:
+    async with saying(told("7.5", signs), after=END) as port:
         found = await scanner(port).score(arrival(), (), NONE)
     assert found.score == 7.5
     assert len(found.signs) <= 50

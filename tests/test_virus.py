@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import zipfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from email.message import EmailMessage
 
 import pytest
@@ -14,8 +11,11 @@ import pytest
 from config.checks_settings import ChecksSettings
 from smtpd.checks.virus import VirusScanner
 from smtpd.evidence import Scan, VirusFinding
+from tests.saying import saying
 from tests.servers.clamd import EICAR, ClamServer
-from tests.servers.process import HOST, free_port
+from tests.servers.process import HOST
+
+END = b"\0\0\0\0"  # of what is to be scanned
 
 
 def scanner(port: int, timeout_s: float = 10) -> VirusScanner:
@@ -86,24 +86,6 @@ async def test_a_scanner_that_is_gone_or_frozen_is_away(clamd: ClamServer) -> No
     assert (await scanner(clamd.port).scan(EICAR)).scan is Scan.FOUND
 
 
-@asynccontextmanager
-async def saying(answer: bytes) -> AsyncIterator[int]:
-    """A server that hears everything and says this."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard = b""
-        while not heard.endswith(b"\0\0\0\0") and (block := await reader.read(65536)):
-            heard += block
-        writer.write(answer)
-        writer.close()
-
-    port = free_port()
-    server = await asyncio.start_server(serve, HOST, port)
-    yield port
-    server.close()
-    await server.wait_closed()
-
-
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -118,12 +100,14 @@ async def saying(answer: bytes) -> AsyncIterator[int]:
     ],
 )
 async def test_nothing_but_a_clear_word_counts(answer: bytes, expected: Scan) -> None:
-    async with saying(answer) as port:
+    async with saying(answer, after=END) as port:
         assert (await scanner(port).scan(b"mail")).scan is expected
 
 
 async def test_a_virus_s_name_is_one_short_line() -> None:
-    async with saying(b"stream: " + b"\x1b[31mN\xc3\xbc" + b"x" * 500 + b" FOUND\n") as port:
+    async with saying(
+        b"stream: " + b"\x1b[31mN\xc3\xbc" + b"x" * 500 + b" FOUND\n", after=END
+    ) as port:
         found = await scanner(port).scan(b"mail")
     assert found.scan is Scan.FOUND
     assert found.name.isascii()
