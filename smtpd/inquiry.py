@@ -1,4 +1,4 @@
-"""One mail's questions to DNS: so many, and until then; what stays unanswered is remembered.
+"""One mail's questions to DNS: so many, and until then.
 
 Neighbour: smtpd/resolver.py, which answers.
 """
@@ -36,6 +36,8 @@ class Inquiry:
         known = self._names.known(question)
         if known is not None:
             return known
+        if asyncio.get_running_loop().time() >= self._until:
+            return Answer(Status.TIMEOUT)
         if self._left <= 0:
             return Answer(Status.SERVFAIL)
         self._left -= 1

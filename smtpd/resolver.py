@@ -1,32 +1,28 @@
 """Asks DNS: dnspython under a deadline, behind a cache. Neighbours: smtpd/dnscache.py keeps
-answers, smtpd/inquiry.py bounds what one mail may ask.
-
-The answers come from nameservers of strangers: their number and their size are capped.
+answers, smtpd/dnswire.py bounds them, smtpd/inquiry.py bounds what one mail may ask.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import dns.asyncresolver
 import dns.exception
 import dns.message
 import dns.name
-import dns.nameserver
 import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
 from config.checks_settings import ChecksSettings
 from smtpd.dnscache import DnsCache
+from smtpd.dnssockets import BoundedNameserver
 from smtpd.questions import Answer, Kind, Question, Record, Status
 
-RECORDS_MAX = 100  # of one answer
-RECORD_MAX_BYTES = 16384  # of one TXT record; a 4096-bit key needs 800
 UNDER_WAY_MAX = 200  # questions at one time, each with a socket of its own
 SYSTEM_FILE = "/etc/resolv.conf"
+_LOCAL = "127.0.0.1"  # where resolv.conf(5) looks when that file names no nameserver
 _UDP_PAYLOAD = 1232  # bytes that pass every network unfragmented (DNS flag day 2020)
 
 _NAME_MAX = 253  # characters, RFC 1035 section 2.3.4
@@ -59,10 +55,11 @@ class Resolver:
             self._under_way[question] = task
             task.add_done_callback(lambda _: self._under_way.pop(question, None))
         # One asker who goes away does not take the answer from the others.
-        return await asyncio.shield(task)
+        await asyncio.wait((task,))
+        return _NO_ANSWER if task.cancelled() else task.result()
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End what is under way: it stays unanswered."""
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
@@ -73,7 +70,8 @@ class Resolver:
         if name is None:
             return _NO_SUCH_NAME
         try:
-            async with self._room, asyncio.timeout(self._timeout_s + 1):
+            # The time in line counts too, so that nothing piles up behind silent nameservers.
+            async with asyncio.timeout(self._timeout_s + 1), self._room:
                 answer, ttl_s = await self._resolve(name, question.kind)
         except TimeoutError:
             answer, ttl_s = Answer(Status.TIMEOUT), 0.0
@@ -83,46 +81,41 @@ class Resolver:
     async def _resolve(self, name: dns.name.Name, kind: Kind) -> tuple[Answer, float]:
         """The answer and how long it may be remembered, in seconds."""
         try:
-            found = await self._resolver.resolve(
-                name, kind.value, search=False, lifetime=self._timeout_s
-            )
+            found = await self._resolver.resolve(name, kind.value, lifetime=self._timeout_s)
         except dns.resolver.NXDOMAIN as error:
             return _NO_SUCH_NAME, max(map(_negative_ttl_s, error.kwargs["responses"].values()))
         except dns.resolver.NoAnswer as error:
-            return Answer(Status.NODATA), _negative_ttl_s(error.kwargs["response"])
+            response = error.kwargs["response"]
+            return _nothing(response), _negative_ttl_s(response)
         except dns.exception.Timeout:
             return Answer(Status.TIMEOUT), 0.0
         except (dns.exception.DNSException, OSError, ValueError):
             return _NO_ANSWER, 0.0
-        if found.rrset is None:
-            return Answer(Status.NODATA), 0.0
-        try:
-            return Answer(Status.FOUND, tuple(_records(found.rrset, kind))), found.rrset.ttl
-        except _TooLarge:
-            # Nobody can use it, now or later: as good as none.
-            return Answer(Status.NODATA), found.rrset.ttl
-
-
-class _TooLarge(Exception):
-    """An answer beyond every use."""
+        # The time to live is the shortest along a chain of aliases.
+        ttl_s = found.chaining_result.minimum_ttl
+        return Answer(Status.FOUND, tuple(_record(rdata, kind) for rdata in found)), ttl_s
 
 
 def _resolver(settings: ChecksSettings) -> dns.asyncresolver.Resolver:
     resolver = dns.asyncresolver.Resolver(configure=False)
-    if settings.dns_servers:
-        resolver.nameservers = [_nameserver(text) for text in settings.dns_servers]
-    else:
-        system = dns.resolver.Resolver(SYSTEM_FILE)
-        resolver.nameservers = system.nameservers
+    resolver.nameservers = [_nameserver(text) for text in settings.dns_servers or _of_system()]
     resolver.search = []
     resolver.cache = None
-    resolver.timeout = settings.dns_timeout / 2  # so that a lost datagram is sent once more
-    resolver.lifetime = settings.dns_timeout
+    # So that a lost datagram is sent once more, and every nameserver has its turn.
+    resolver.timeout = settings.dns_timeout / max(2, len(resolver.nameservers))
     resolver.use_edns(0, 0, _UDP_PAYLOAD)
     return resolver
 
 
-def _nameserver(text: str) -> dns.nameserver.Do53Nameserver:
+def _of_system() -> list[str]:
+    """The nameservers of this machine, and nothing else of its configuration."""
+    try:
+        return [str(address) for address in dns.resolver.Resolver(SYSTEM_FILE).nameservers]
+    except dns.resolver.NoResolverConfiguration:
+        return [_LOCAL]
+
+
+def _nameserver(text: str) -> BoundedNameserver:
     address, port = text, 53
     if text.startswith("["):
         address, _, number = text[1:].partition("]:")
@@ -130,7 +123,7 @@ def _nameserver(text: str) -> dns.nameserver.Do53Nameserver:
     elif text.count(":") == 1:
         address, _, number = text.partition(":")
         port = int(number)
-    return dns.nameserver.Do53Nameserver(address, port)
+    return BoundedNameserver(address, port)
 
 
 def _name(text: str) -> dns.name.Name | None:
@@ -147,6 +140,13 @@ def _name(text: str) -> dns.name.Name | None:
         return None
 
 
+def _nothing(response: Any) -> Answer:
+    """No data; but nameservers without an SOA send us elsewhere (RFC 2308 section 2.2)."""
+    kinds = {rrset.rdtype for rrset in response.authority}
+    referral = dns.rdatatype.NS in kinds and dns.rdatatype.SOA not in kinds
+    return _NO_ANSWER if referral else Answer(Status.NODATA)
+
+
 def _negative_ttl_s(response: Any) -> float:
     """How long an absence holds: RFC 2308 section 5, the SOA's TTL or its minimum."""
     for rrset in response.authority:
@@ -155,22 +155,15 @@ def _negative_ttl_s(response: Any) -> float:
     return 0.0
 
 
-def _records(rrset: Any, kind: Kind) -> Iterator[Record]:
-    """The records in our own words. Raises _TooLarge."""
-    if len(rrset) > RECORDS_MAX:
-        raise _TooLarge
-    for rdata in rrset:
-        if kind is Kind.TXT:
-            text = b"".join(rdata.strings)
-            if len(text) > RECORD_MAX_BYTES:
-                raise _TooLarge
-            yield text
-        elif kind is Kind.MX:
-            yield rdata.preference, _plain(rdata.exchange)
-        elif kind is Kind.PTR:
-            yield _plain(rdata.target)
-        else:
-            yield str(rdata.address)
+def _record(rdata: Any, kind: Kind) -> Record:
+    """The record in our own words."""
+    if kind is Kind.TXT:
+        return b"".join(rdata.strings)
+    if kind is Kind.MX:
+        return rdata.preference, _plain(rdata.exchange)
+    if kind is Kind.PTR:
+        return _plain(rdata.target)
+    return str(rdata.address)
 
 
 def _plain(name: dns.name.Name) -> str:

@@ -309,3 +309,13 @@ def test_an_idle_cell_costs_no_processor_time() -> None:
         return used
 
     assert asyncio.run(idle()) < 0.1
+
+
+async def test_who_may_not_wait_long_hears_that_nobody_is_free(cell: Cell) -> None:
+    busy = asyncio.create_task(cell.run(spin_in_c, timeout_s=1.0))
+    await asyncio.sleep(0)
+    with pytest.raises(Temporary, match="no process of the cell is free"):
+        await cell.run(echo, "x", wait_s=0.05)
+    assert await cell.run(echo, "x", wait_s=20) == "x"
+    with pytest.raises(Runaway):
+        await busy

@@ -136,6 +136,40 @@ def test_every_canonicalisation_verifies(c: str, body: bytes) -> None:
     assert checked(raw).result == "pass"
 
 
+@pytest.mark.parametrize(
+    ("body", "relaxed", "simple"),
+    [
+        # RFC 6376 section 3.4.5, and what its rules say of other ends.
+        (b" C \r\nD \t E\r\n\r\n\r\n", b" C\r\nD E\r\n", b" C \r\nD \t E\r\n"),
+        (b"", b"", b"\r\n"),
+        (b"\r\n\r\n", b"", b"\r\n"),
+        (b" \r\n\t\r\n", b"", b" \r\n\t\r\n"),
+        (b"no end", b"no end\r\n", b"no end\r\n"),
+        (b"no end \t", b"no end\r\n", b"no end \t\r\n"),
+        (b"a\r\n \r\n", b"a\r\n", b"a\r\n \r\n"),
+    ],
+)
+def test_a_body_has_the_canonical_forms_of_the_standard(
+    body: bytes, relaxed: bytes, simple: bytes
+) -> None:
+    mail = SignedMail(HEAD + b"\r\n" + body)
+    assert (mail.body(relaxed=True), mail.body(relaxed=False)) == (relaxed, simple)
+
+
+def test_a_header_has_the_canonical_form_of_the_standard() -> None:
+    mail = SignedMail(b"DKIM-Signature: b= x ; v=1\r\nA: X\r\nB : Y\t\r\n\tZ  \r\n\r\n")
+    assert mail.signed(0, ("a", "b"), relaxed=True) == b"a:X\r\nb:Y Z\r\ndkim-signature:b=; v=1"
+    assert mail.signed(0, ("a", "b"), relaxed=False) == (
+        b"A: X\r\nB : Y\t\r\n\tZ  \r\nDKIM-Signature: b=; v=1"
+    )
+
+
+def test_a_signature_may_sign_others_and_never_itself() -> None:
+    mail = SignedMail(b"DKIM-Signature: b=new\r\nDKIM-Signature: b=old\r\n\r\n")
+    signed = mail.signed(0, ("dkim-signature", "dkim-signature"), relaxed=True)
+    assert signed == b"dkim-signature:b=old\r\ndkim-signature:b="
+
+
 def test_relaxed_forgives_white_space_and_simple_does_not() -> None:
     for c, expected in (("relaxed/relaxed", "pass"), ("simple/simple", "fail")):
         raw = Signing(tags={"c": c}).sign()

@@ -116,6 +116,15 @@ def test_a_hostile_key_ends_soon_and_proves_nothing(what: str) -> None:
     assert cpu_s < LONG_S
 
 
+@pytest.mark.parametrize(
+    ("bits", "exponent"), [(2048, (1 << 40) | 1), (8192, 65_537), (2048, (1 << 2047) | 1)]
+)
+def test_a_key_larger_than_is_used_is_not_tried(bits: int, exponent: int) -> None:
+    (found,) = verify(SIGNED, answered(key_record(bits, exponent)), CAPS, NOW)
+    assert found.result is Result.PERMERROR
+    assert found.because in ("its key is larger than is used", "its key cannot be read")
+
+
 def test_many_signatures_on_a_large_mail_read_it_no_more_often_than_the_cap_says() -> None:
     raw = HOSTILE_MAIL["500 signatures on 5 MB"]()
     assert len(verify(raw, answered(RSA_RECORD), CAPS, NOW)) == CAPS.signatures_max

@@ -111,6 +111,13 @@ async def test_what_is_known_costs_no_question() -> None:
     assert (await asking.lookup(question("a.example"))).status is Status.FOUND
 
 
+async def test_once_the_time_is_up_nobody_is_asked() -> None:
+    names = zone({"a.example": {"TXT": "text"}})
+    asking = inquiry(names, seconds=0)
+    assert await asking.lookup(question("a.example")) == Answer(Status.TIMEOUT)
+    assert not names.asked
+
+
 async def test_when_the_time_is_up_there_is_no_answer() -> None:
     class Silent(Zone):
         async def lookup(self, question: Question) -> Answer:

@@ -10,6 +10,7 @@ import pytest
 
 from config.checks_settings import ChecksSettings
 from smtpd import resolver as module
+from smtpd.dnscache import UNANSWERED_S, DnsCache
 from smtpd.questions import Answer, Kind, Question, Status
 from smtpd.resolver import Resolver
 from tests.conftest import installed
@@ -106,7 +107,14 @@ async def test_absence_and_failure_are_told_apart(
         ("servfail.test", Status.SERVFAIL, ()),
         ("refused.test", Status.SERVFAIL, ()),
         ("formerr.test", Status.SERVFAIL, ()),
+        ("lame.test", Status.SERVFAIL, ()),
         ("silent.test", Status.TIMEOUT, ()),
+        ("slow.test", Status.FOUND, (b"slow",)),
+        ("elsewhere.test", Status.FOUND, (b"right",)),
+        ("still-truncated.test", Status.SERVFAIL, ()),
+        ("tcp-garbage.test", Status.SERVFAIL, ()),
+        ("tcp-nothing.test", Status.SERVFAIL, ()),
+        ("bare.test", Status.NODATA, ()),
         ("truncated.test", Status.FOUND, (b"by TCP",)),
         ("wrong-id.test", Status.FOUND, (b"right",)),
         ("other-question.test", Status.FOUND, (b"right",)),
@@ -163,27 +171,58 @@ async def test_a_question_under_way_is_asked_once_and_survives_whoever_leaves(
 
 
 async def test_an_answer_is_remembered_and_a_failure_only_for_a_moment(
-    bad: Resolver, faulty: FaultyDns, monkeypatch: pytest.MonkeyPatch
+    bad: Resolver, faulty: FaultyDns
 ) -> None:
     for _ in range(3):
-        await ask(bad, "found.test")
-        await ask(bad, "nowhere.test")
-    assert faulty.asked == {"found": 1, "nowhere": 1}
-    await ask(bad, "refused.test")
-    before = faulty.asked["refused"]
-    await ask(bad, "refused.test")
-    assert faulty.asked["refused"] == before
-    bad._cache._clock = lambda: asyncio.get_running_loop().time() + 1e6
-    await ask(bad, "refused.test")
-    assert faulty.asked["refused"] > before
+        for name in ("found.test", "absent.test", "refused.test"):
+            await ask(bad, name)
+    assert faulty.asked == {"found": 1, "absent": 1, "refused": 1}
 
 
-async def test_many_questions_at_once_wait_for_room(
-    bad: Resolver, faulty: FaultyDns, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "holds_s"),
+    [("found.test", 60), ("chain.test", 20), ("nodata.test", 40), ("absent.test", 40),
+     ("refused.test", UNANSWERED_S)],
+)  # fmt: skip
+async def test_an_answer_holds_as_long_as_the_shortest_time_it_brought(
+    bad: Resolver, faulty: FaultyDns, monkeypatch: pytest.MonkeyPatch, name: str, holds_s: float
 ) -> None:
-    answers = await asyncio.gather(*(ask(bad, f"n{number}.test") for number in range(500)))
-    assert {answer.status for answer in answers} <= {Status.NXDOMAIN, Status.TIMEOUT}
-    assert not bad._under_way
+    now = [0.0]
+    monkeypatch.setattr(bad, "_cache", DnsCache(10, clock=lambda: now[0]))
+    for seconds, times in ((0, 1), (holds_s - 0.1, 1), (holds_s + 0.1, 2)):
+        now[0] = seconds
+        await ask(bad, name)
+        assert sum(faulty.asked.values()) == times
+
+
+async def test_many_questions_at_once_wait_for_room_and_not_for_ever(
+    faulty: FaultyDns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNDER_WAY_MAX", 2)
+    resolver = Resolver(ChecksSettings(dns_servers=(faulty.address,), dns_timeout=10))
+    asked = [asyncio.create_task(ask(resolver, f"silent.n{n}.test")) for n in range(5)]
+    await asyncio.to_thread(wait_until, lambda: faulty.asked["silent"] == 2, what="two are asked")
+    assert await ask_soon(resolver, "found.test") is None
+    assert (faulty.asked["silent"], faulty.asked["found"]) == (2, 0)
+    await resolver.close()
+    assert {(await asker).status for asker in asked} == {Status.SERVFAIL}
+
+
+async def test_whoever_waits_for_room_in_vain_hears_that_there_was_no_time(
+    faulty: FaultyDns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNDER_WAY_MAX", 0)
+    resolver = Resolver(ChecksSettings(dns_servers=(faulty.address,), dns_timeout=0.1))
+    assert await ask(resolver, "found.test") == Answer(Status.TIMEOUT)
+    assert not faulty.asked
+
+
+async def ask_soon(resolver: Resolver, name: str) -> Answer | None:
+    try:
+        async with asyncio.timeout(0.1):
+            return await ask(resolver, name)
+    except TimeoutError:
+        return None
 
 
 async def test_closing_ends_what_is_under_way(faulty: FaultyDns) -> None:
@@ -191,13 +230,12 @@ async def test_closing_ends_what_is_under_way(faulty: FaultyDns) -> None:
     asker = asyncio.create_task(ask(resolver, "silent.test"))
     await asyncio.to_thread(wait_until, lambda: bool(faulty.asked), what="it is asked")
     await resolver.close()
-    with pytest.raises(asyncio.CancelledError):
-        await asker
+    assert await asker == Answer(Status.SERVFAIL)
 
 
 async def test_a_server_that_is_not_there_is_no_answer() -> None:
     resolver = Resolver(ChecksSettings(dns_servers=(f"{HOST}:{free_port()}",), dns_timeout=0.3))
-    assert (await ask(resolver, "found.test")).unanswered
+    assert await ask(resolver, "found.test") == Answer(Status.SERVFAIL)
 
 
 async def test_a_second_server_answers_for_the_first(faulty: FaultyDns) -> None:
@@ -213,9 +251,22 @@ async def test_the_system_s_nameservers_are_used_and_its_search_list_is_not(
     file.write_text(f"nameserver {HOST}\nsearch corp.internal test\n")
     monkeypatch.setattr(module, "SYSTEM_FILE", str(file))
     resolver = Resolver(ChecksSettings(dns_timeout=0.5))
-    resolver._resolver.port = faulty.port
+    (server,) = resolver._resolver.nameservers
+    monkeypatch.setattr(server, "port", faulty.port)
     assert (await ask(resolver, "nowhere")).status is Status.NXDOMAIN
     assert faulty.asked == {"nowhere": 1}
+
+
+@pytest.mark.parametrize("text", ["", "search corp.internal\n", None])
+def test_a_system_that_names_no_nameserver_has_one_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    file = tmp_path / "resolv.conf"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(module, "SYSTEM_FILE", str(file))
+    (server,) = Resolver(ChecksSettings())._resolver.nameservers
+    assert str(server) == "Do53:127.0.0.1@53"
 
 
 @pytest.mark.parametrize(

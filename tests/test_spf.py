@@ -136,6 +136,41 @@ async def test_only_the_client_s_own_family_of_addresses_is_asked_for() -> None:
         assert {one.kind for one in known.asked} == {Kind.TXT, kind}
 
 
+async def test_what_stands_behind_all_is_not_foreseen() -> None:
+    known = zone(publishing("v=spf1 -all include:never.example"))
+    await found(known)
+    assert set(known.asked) == {Question("example.org", Kind.TXT), Question(HELO, Kind.TXT)}
+
+
+async def test_a_record_that_takes_too_many_questions_is_wrong() -> None:
+    names: dict[str, Any] = publishing(
+        "v=spf1 " + " ".join(f"mx:m{n}.example.org" for n in range(5)) + " -all"
+    )
+    for one in range(5):
+        hosts = [f"h{m}.m{one}.example.org" for m in range(9)]
+        names[f"m{one}.example.org"] = {"MX": [f"10 {host}" for host in hosts]}
+        names |= {host: {"A": "198.51.100.1"} for host in hosts}
+    mail_from, _ = await found(names)
+    assert mail_from.result is Result.PERMERROR
+    assert mail_from.because == "it takes more than 40 questions to DNS"
+
+
+async def test_a_name_beyond_every_use_is_wrong() -> None:
+    mail_from, _ = await found(publishing(f"v=spf1 a:{'a.' * 300}example.org -all"))
+    assert mail_from.result is Result.PERMERROR
+    assert mail_from.because.startswith("a name in the record is too long")
+
+
+async def test_a_name_too_long_for_dns_loses_labels_on_its_left() -> None:
+    local = "a" * 60
+    names = publishing(
+        f"v=spf1 exists:{'%{l}.' * 5}x.example.org -all",
+        **{f"{local}.{local}.{local}.x.example.org": {"A": "127.0.0.2"}},
+    )
+    mail_from, _ = await found(names, mail_from=f"{local}@example.org")
+    assert mail_from.result is Result.PASS
+
+
 async def test_an_explanation_is_never_asked_for() -> None:
     known = zone(publishing("v=spf1 -all exp=why.example.org"))
     mail_from, _ = await found(known)

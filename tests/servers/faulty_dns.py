@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Self
@@ -16,7 +18,9 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from tests.servers.process import HOST
+from tests.servers.process import HOST, free_port
+
+_SOA = "ns.test. hostmaster.test. 1 2 3 4 40"
 
 Fault = Callable[[dns.message.Message, bool], list[bytes]]
 
@@ -30,10 +34,12 @@ def _answer(query: dns.message.Message, *texts: str, name: str = "") -> dns.mess
     return answer
 
 
-def _coded(code: dns.rcode.Rcode) -> Fault:
+def _coded(code: dns.rcode.Rcode, kind: str = "", authority: str = "") -> Fault:
     def fault(query: dns.message.Message, _tcp: bool) -> list[bytes]:
         answer = dns.message.make_response(query)
         answer.set_rcode(code)
+        if kind:
+            answer.authority.append(dns.rrset.from_text("test.", 90, "IN", kind, authority))
         return [answer.to_wire()]
 
     return fault
@@ -69,9 +75,27 @@ def _of_another_name(query: dns.message.Message, _tcp: bool) -> list[bytes]:
 def _chain(query: dns.message.Message, _tcp: bool) -> list[bytes]:
     answer = dns.message.make_response(query)
     asked = query.question[0].name
-    answer.answer.append(dns.rrset.from_text(asked, 60, "IN", "CNAME", "end.test."))
-    answer.answer.append(dns.rrset.from_text("end.test.", 60, "IN", "TXT", '"at the end"'))
+    answer.answer.append(dns.rrset.from_text(asked, 20, "IN", "CNAME", "end.test."))
+    answer.answer.append(dns.rrset.from_text("end.test.", 3000, "IN", "TXT", '"at the end"'))
     return [answer.to_wire()]
+
+
+def _slow(query: dns.message.Message, _tcp: bool) -> list[bytes]:
+    time.sleep(0.3)
+    return [_answer(query, '"slow"').to_wire()]
+
+
+def _by_tcp(wire: Callable[[dns.message.Message], bytes]) -> Fault:
+    """By UDP only a hint to come by TCP."""
+
+    def fault(query: dns.message.Message, tcp: bool) -> list[bytes]:
+        return [wire(query)] if tcp else _truncated(query, tcp)
+
+    return fault
+
+
+def _still_truncated(query: dns.message.Message) -> bytes:
+    return _truncated(query, False)[0]
 
 
 def _loop(query: dns.message.Message, _tcp: bool) -> list[bytes]:
@@ -99,6 +123,15 @@ FAULTS: dict[str, Fault] = {
     "chain": _chain,
     "loop": _loop,
     "found": _with('"found"'),
+    "elsewhere": _with('"right"'),  # and a forged one from another port before it
+    "slow": _slow,
+    "nodata": _coded(dns.rcode.NOERROR, "SOA", _SOA),
+    "absent": _coded(dns.rcode.NXDOMAIN, "SOA", _SOA),
+    "bare": _coded(dns.rcode.NOERROR),
+    "lame": _coded(dns.rcode.NOERROR, "NS", "ns.elsewhere.test."),
+    "still-truncated": _by_tcp(_still_truncated),
+    "tcp-garbage": _by_tcp(lambda query: struct.pack("!H", query.id) + b"\xff" * 40),
+    "tcp-nothing": _by_tcp(lambda _query: b""),
 }
 
 
@@ -112,6 +145,8 @@ class FaultyDns:
         class ByUdp(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 data, connection = self.request
+                if b"elsewhere" in data:
+                    _forge(data, self.client_address)
                 for wire in _react(data, tcp=False, asked=asked):
                     connection.sendto(wire, self.client_address)
 
@@ -121,8 +156,8 @@ class FaultyDns:
                 for wire in _react(self.rfile.read(size), tcp=True, asked=asked):
                     self.wfile.write(struct.pack("!H", len(wire)) + wire)
 
-        self._udp = socketserver.ThreadingUDPServer((HOST, 0), ByUdp)
-        self.port = int(self._udp.server_address[1])
+        self.port = free_port()
+        self._udp = socketserver.ThreadingUDPServer((HOST, self.port), ByUdp)
         self._tcp = socketserver.ThreadingTCPServer((HOST, self.port), ByTcp)
         self._servers = (self._udp, self._tcp)
 
@@ -148,3 +183,10 @@ def _react(data: bytes, *, tcp: bool, asked: Counter[str]) -> list[bytes]:
     label = query.question[0].name.labels[0].decode().lower()
     asked[label] += 1
     return FAULTS.get(label, _coded(dns.rcode.NXDOMAIN))(query, tcp)
+
+
+def _forge(data: bytes, asker: tuple[str, int]) -> None:
+    """A reply with the right id, but not from where the question went."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
+        wire = _answer(dns.message.from_wire(data), '"forged"').to_wire()
+        elsewhere.sendto(wire, asker)
