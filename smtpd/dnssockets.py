@@ -11,6 +11,8 @@ import struct
 from typing import Any
 
 import dns.asyncquery
+import dns.exception
+import dns.flags
 import dns.inet
 import dns.message
 import dns.nameserver
@@ -42,7 +44,10 @@ class BoundedNameserver(dns.nameserver.Do53Nameserver):
         async with connected:
             if max_size:
                 stream: Any = _Stream(connected)
-                return await dns.asyncquery.tcp(request, self.address, timeout, sock=stream)
+                reply = await dns.asyncquery.tcp(request, self.address, timeout, sock=stream)
+                if reply.flags & dns.flags.TC:
+                    raise dns.exception.FormError  # nothing longer is left to ask for
+                return reply
             datagrams: Any = _Datagrams(connected)
             # What is broken or has another id is passed over: the true reply may follow.
             return await dns.asyncquery.udp(

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import String
 
 from handlers.letter import Ticket
 from handlers.queue.contract import QueueAway
 from handlers.queue.redis import RedisQueue
+from handlers.store.models import MAIL
 from tests.redis_client import connected, taker_asleep, until
 from tests.servers.redis import RedisServer
 
@@ -165,6 +167,14 @@ async def test_a_taker_cancelled_while_redis_is_slow_gives_the_mail_back(
         await taker
     depth = await queue.depth()
     assert (depth.pending, depth.processing) == (1, 0)
+
+
+async def test_an_epoch_fits_where_the_database_notes_it(queue: RedisQueue) -> None:
+    column = MAIL.c.epoch.type
+    assert isinstance(column, String)
+    epoch = await queue.current_epoch()
+    assert epoch is not None
+    assert len(epoch) <= (column.length or 0)
 
 
 async def test_an_emptied_redis_has_another_epoch_and_goes_on(

@@ -109,7 +109,7 @@ async def test_absence_and_failure_are_told_apart(
         ("formerr.test", Status.SERVFAIL, ()),
         ("lame.test", Status.SERVFAIL, ()),
         ("silent.test", Status.TIMEOUT, ()),
-        ("slow.test", Status.FOUND, (b"slow",)),
+        ("lost.test", Status.FOUND, (b"sent again",)),
         ("elsewhere.test", Status.FOUND, (b"right",)),
         ("still-truncated.test", Status.SERVFAIL, ()),
         ("tcp-garbage.test", Status.SERVFAIL, ()),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 # The epoch names the Redis process too (its run id). One that restarts from its own
 # file, or a replica that takes over, has the key and may still lack the last puts.
+# 15 of its 40 digits: an epoch has to fit into 32 characters of the database.
 _EPOCH = """
 local function run_id()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  return string.sub(string.match(redis.call('INFO', 'server'), 'run_id:(%w+)'), 1, 15)
 end
 local function new_epoch(key, fresh)
   local made = run_id() .. '-' .. fresh

@@ -111,8 +111,12 @@ class Peers:
 
     async def _connect(self) -> _Line:
         line = _Line(*await asyncio.open_connection(HOST, self.port))
-        await line.hear()
-        await line.say(b"EHLO people.example\r\n")
+        try:
+            await line.hear()
+            await line.say(b"EHLO people.example\r\n")
+        except BaseException:
+            line.writer.close()
+            raise
         return line
 
     async def _send(self, line: _Line, mail: writers.Mail) -> str:

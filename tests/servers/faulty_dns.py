@@ -6,7 +6,6 @@ import socket
 import socketserver
 import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Self
@@ -80,11 +79,6 @@ def _chain(query: dns.message.Message, _tcp: bool) -> list[bytes]:
     return [answer.to_wire()]
 
 
-def _slow(query: dns.message.Message, _tcp: bool) -> list[bytes]:
-    time.sleep(0.3)
-    return [_answer(query, '"slow"').to_wire()]
-
-
 def _by_tcp(wire: Callable[[dns.message.Message], bytes]) -> Fault:
     """By UDP only a hint to come by TCP."""
 
@@ -124,7 +118,7 @@ FAULTS: dict[str, Fault] = {
     "loop": _loop,
     "found": _with('"found"'),
     "elsewhere": _with('"right"'),  # and a forged one from another port before it
-    "slow": _slow,
+    "lost": _with('"sent again"'),  # the first question gets no answer
     "nodata": _coded(dns.rcode.NOERROR, "SOA", _SOA),
     "absent": _coded(dns.rcode.NXDOMAIN, "SOA", _SOA),
     "bare": _coded(dns.rcode.NOERROR),
@@ -182,6 +176,8 @@ def _react(data: bytes, *, tcp: bool, asked: Counter[str]) -> list[bytes]:
     query = dns.message.from_wire(data)
     label = query.question[0].name.labels[0].decode().lower()
     asked[label] += 1
+    if label == "lost" and asked[label] == 1:
+        return []
     return FAULTS.get(label, _coded(dns.rcode.NXDOMAIN))(query, tcp)
 
 
