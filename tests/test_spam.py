@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from config.checks_settings import ChecksSettings
-from smtpd.checks.marks import BY, Mark
+from smtpd.checks.marks import BY
 from smtpd.checks.spam import SpamScanner
-from smtpd.evidence import Evidence, SpamFinding
-from tests.arrivals import arrival, mail
+from smtpd.evidence import SpamFinding
+from tests.arrivals import mail
 from tests.saying import saying
 from tests.servers.process import HOST, free_port
 from tests.servers.spamd import GTUBE, SpamServer
 
-NONE = Evidence()
+LIGHT = SpamFinding(score=1.5, by=BY, signs=("NO_DATE",))
 
 END = b"\r\n\r\n"  # of a request's header
 
@@ -25,23 +25,22 @@ def scanner(port: int, timeout_s: float = 20) -> SpamScanner:
 async def test_spamd_scores_the_test_line_and_lets_a_letter_pass(spamd: SpamServer) -> None:
     asked = scanner(spamd.port)
     assert await asked.answers()
-    spam = await asked.score(arrival(mail(GTUBE)), (), NONE)
+    spam = await asked.score(mail(GTUBE), LIGHT)
     assert (spam.score, spam.by) == (1000, "spamd")
     assert "GTUBE" in spam.signs
-    ham = await asked.score(arrival(mail()), (), NONE)
+    ham = await asked.score(mail(), LIGHT)
     assert ham.score < 5
     assert ham.by == "spamd"
 
 
 async def test_a_large_mail_is_judged_by_its_beginning(spamd: SpamServer) -> None:
     body = f"{GTUBE}\n" + "A line of a long letter.\n" * 400_000
-    assert (await scanner(spamd.port).score(arrival(mail(body)), (), NONE)).score >= 1000
+    assert (await scanner(spamd.port).score(mail(body), LIGHT)).score >= 1000
 
 
 async def test_without_spamd_the_light_score_is_used() -> None:
     asked = SpamScanner(ChecksSettings())
-    found = await asked.score(arrival(mail(GTUBE)), (Mark.HTML_ONLY,), NONE)
-    assert found == SpamFinding(score=2.0, by=BY, signs=("HTML_ONLY",))
+    assert await asked.score(mail(GTUBE), LIGHT) is LIGHT
     assert not await asked.answers()
 
 
@@ -49,15 +48,15 @@ async def test_where_spamd_is_gone_or_frozen_the_light_score_stands_in(
     spamd: SpamServer,
 ) -> None:
     gone = scanner(free_port())
-    assert (await gone.score(arrival(), (Mark.NO_DATE,), NONE)).by == BY
+    assert (await gone.score(mail(), LIGHT)).by == BY
     assert not await gone.answers()
     spamd.pause()
     try:
-        frozen = await scanner(spamd.port, timeout_s=0.5).score(arrival(), (Mark.NO_DATE,), NONE)
+        frozen = await scanner(spamd.port, timeout_s=0.5).score(mail(), LIGHT)
     finally:
         spamd.resume()
-    assert (frozen.by, frozen.signs) == (BY, ("NO_DATE",))
-    assert (await scanner(spamd.port).score(arrival(), (), NONE)).by == "spamd"
+    assert frozen is LIGHT
+    assert (await scanner(spamd.port).score(mail(), LIGHT)).by == "spamd"
 
 
 def told(score: str, body: bytes = b"A,B") -> bytes:
@@ -84,13 +83,13 @@ def told(score: str, body: bytes = b"A,B") -> bytes:
 )
 async def test_nothing_but_a_number_counts(answer: bytes) -> None:
     async with saying(answer, after=END) as port:
-        assert (await scanner(port).score(arrival(), (), NONE)).by == BY
+        assert (await scanner(port).score(mail(), LIGHT)).by == BY
 
 
 async def test_what_spamd_calls_its_signs_is_short_and_can_be_shown() -> None:
     signs = b",".join([b"\x1b[31mRED", b"x" * 500, *(b"S%d" % n for n in range(100))])
     async with saying(told("7.5", signs), after=END) as port:
-        found = await scanner(port).score(arrival(), (), NONE)
+        found = await scanner(port).score(mail(), LIGHT)
     assert found.score == 7.5
     assert len(found.signs) <= 50
     assert all(sign.isprintable() and len(sign) <= 60 for sign in found.signs)

@@ -11,11 +11,9 @@ from aiospamc.requests import Request
 from aiospamc.responses import Response, ResponseException
 
 from config.checks_settings import ChecksSettings
-from smtpd.checks.marks import Mark, built_in
 from smtpd.decoding import one_line
 from smtpd.events import Event
-from smtpd.evidence import Evidence, SpamFinding
-from smtpd.mail import Arrival
+from smtpd.evidence import SpamFinding
 from smtpd.tally import Sparing
 
 # What spamc sends at most by default; SpamAssassin's rules are slow on more, and spam is small.
@@ -52,13 +50,10 @@ class SpamScanner:
         self._client = Client(manager) if host else None
         self._sparing = Sparing()
 
-    async def score(self, arrival: Arrival, seen: tuple[Mark, ...], found: Evidence) -> SpamFinding:
-        """The finding; never raises but CancelledError."""
-        if self._client is not None:
-            by_spamd = await self._ask(self._client, arrival.raw[:SPAMD_BYTES])
-            if by_spamd is not None:
-                return by_spamd
-        return built_in(seen, arrival, found)
+    async def score(self, raw: bytes, light: SpamFinding) -> SpamFinding:
+        """spamd's finding, or the light one; never raises but CancelledError."""
+        by_spamd = await self._ask(self._client, raw[:SPAMD_BYTES]) if self._client else None
+        return by_spamd or light
 
     async def answers(self) -> bool:
         """Whether spamd is there."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from config.checks_settings import ChecksSettings
@@ -19,7 +19,7 @@ from smtpd.checks import spf
 from smtpd.checks.content import Content, read_content
 from smtpd.checks.dkim import DkimCaps, questions
 from smtpd.checks.dmarc import Alignment, check_dmarc
-from smtpd.checks.marks import BODY_BYTES
+from smtpd.checks.marks import BODY_BYTES, built_in
 from smtpd.checks.spam import SpamScanner
 from smtpd.checks.spf_evaluator import SpfCaps
 from smtpd.checks.virus import VirusScanner
@@ -31,13 +31,13 @@ from smtpd.evidence import (
     Evidence,
     Result,
     Scan,
-    SpamFinding,
     SpfFinding,
     VirusFinding,
 )
 from smtpd.inquiry import Inquiry, Names
 from smtpd.mail import Arrival
 from smtpd.questions import Kind, Question
+from smtpd.tally import Sparing
 
 T = TypeVar("T")
 
@@ -59,6 +59,7 @@ class CellVerifier:
     names: Names
     virus: VirusScanner
     spam: SpamScanner
+    sparing: Sparing = field(default_factory=Sparing)
 
     async def examine(self, arrival: Arrival) -> Evidence:
         """All checks, side by side where one does not need the other's finding."""
@@ -71,6 +72,7 @@ class _Examination:
     def __init__(self, verifier: CellVerifier, arrival: Arrival) -> None:
         self._verifier = verifier
         self._settings = verifier.settings
+        self._sparing = verifier.sparing
         self._arrival = arrival
         self._loop = asyncio.get_running_loop()
         self._ends_at = self._loop.time() + verifier.settings.checks_timeout
@@ -104,9 +106,10 @@ class _Examination:
             null_mx=null_mx,
             virus=virus,
         )
-        scored = self._verifier.spam.score(self._arrival, content.marks, found)
-        spam = await self._within(settings.spamd_timeout, scored, SpamFinding())
-        return replace(found, spam=spam)
+        # Should the time be up, the light score takes none.
+        light = built_in(content.marks, self._arrival, found)
+        scored = self._verifier.spam.score(self._arrival.raw, light)
+        return replace(found, spam=await self._within(self._left_s(), scored, light))
 
     def _left_s(self) -> float:
         return max(0.0, self._ends_at - self._loop.time())
@@ -117,10 +120,10 @@ class _Examination:
             async with asyncio.timeout(within_s):
                 return await work
         except TimeoutError:
-            log(Event.BROKE_OFF, because="a check took too long", kind="too_long")
+            self._sparing.log(Event.BROKE_OFF, kind="too_long", because="a check took too long")
         except (Runaway, Temporary) as trouble:
             # Strangers' bytes do this, and a machine that has too much to do.
-            log(Event.BROKE_OFF, because=trouble.because, kind="runaway")
+            self._sparing.log(Event.BROKE_OFF, kind="runaway", because=trouble.because)
         except Exception as error:  # noqa: BLE001 (the evidence wrapper: unforeseen is temporary)
             log(Event.TROUBLE, because="a check failed", exc_info=error)
         return otherwise
