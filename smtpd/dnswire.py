@@ -41,20 +41,18 @@ def bounded(wire: bytes) -> bytes:
 
 def _bounded(wire: bytes) -> bytes:
     number, flags, questions, answers, authority, _ = _HEADER.unpack_from(wire)
-    at = _HEADER.size
-    for _ in range(min(questions, 2)):  # a second one makes it no answer to us
-        at = _after_name(wire, at) + 4
-    question_end = at
+    if questions > 1:
+        return b""
+    question_end = _after_name(wire, _HEADER.size) + 4 if questions else _HEADER.size
     if flags & _TRUNCATED or len(wire) > MESSAGE_MAX_BYTES:
         answers = authority = 0
-    answer_end, effort = _section(wire, at, answers)
+    answer_end, effort = _section(wire, question_end, answers)
     if effort > _EFFORT_MAX:
         answers, authority, answer_end = 0, 0, question_end
     end, effort = _section(wire, answer_end, authority)
     if effort > _EFFORT_MAX:
         authority, end = 0, answer_end
-    counts = (min(questions, 2), answers, authority, 0)
-    return _HEADER.pack(number, flags, *counts) + wire[_HEADER.size : end]
+    return _HEADER.pack(number, flags, questions, answers, authority, 0) + wire[_HEADER.size : end]
 
 
 def _section(wire: bytes, at: int, records: int) -> tuple[int, int]:

@@ -116,10 +116,10 @@ def parts_of(file: Path) -> tuple[dict[Question, Answer], bytes]:
 @pytest.mark.parametrize("file", material_files("dkim/0*.txt"), ids=lambda file: file.stem)
 def test_mail_of_others_verifies_and_a_changed_byte_does_not(file: Path) -> None:
     answers, raw = parts_of(file)
-    findings = verify(raw, answers, CAPS, now=0)
+    findings = verify(raw, answers, CAPS, NOW)
     assert {finding.result for finding in findings} == {"pass"}
     changed = raw.rstrip() + b"x\r\n"
-    assert {one.result for one in verify(changed, answers, CAPS, now=0)} == {"fail"}
+    assert {one.result for one in verify(changed, answers, CAPS, NOW)} == {"fail"}
 
 
 # Ways to sign
@@ -147,6 +147,10 @@ def test_every_canonicalisation_verifies(c: str, body: bytes) -> None:
         (b"no end", b"no end\r\n", b"no end\r\n"),
         (b"no end \t", b"no end\r\n", b"no end \t\r\n"),
         (b"a\r\n \r\n", b"a\r\n", b"a\r\n \r\n"),
+        # A CR alone ends no line.
+        (b"a\r\r\n\r\n", b"a\r\r\n", b"a\r\r\n"),
+        (b"a \r\r\n", b"a \r\r\n", b"a \r\r\n"),
+        (b"\r\n\r", b"\r\n\r\r\n", b"\r\n\r\r\n"),
     ],
 )
 def test_a_body_has_the_canonical_forms_of_the_standard(
@@ -194,6 +198,7 @@ def test_relaxed_forgives_white_space_and_simple_does_not() -> None:
         (RSA, {"i": "=61=64a@EXAMPLE.org"}, RSA_RECORD),
         (RSA, {"x": f"{int(NOW) + 100}", "t": "1700000000"}, RSA_RECORD),
         (RSA, {"x": f"{int(NOW) - 100}"}, RSA_RECORD),
+        (RSA, {"t": f"{int(NOW) + 3600}"}, RSA_RECORD),
         (RSA, {"h": "from : From: to:subject:date:list-id"}, RSA_RECORD),
         (RSA, {"l": "9999"}, RSA_RECORD),
     ],
@@ -216,9 +221,18 @@ def test_a_finding_says_which_signature_it_is_about() -> None:
     assert found.signature == first[1].decode()
 
 
-def test_a_key_in_test_is_told() -> None:
-    found = checked(Signing().sign(), answered(record(der(RSA), "v=DKIM1; t=y")))
-    assert (found.result, "test" in found.because) == ("pass", True)
+def test_a_key_in_test_is_told_and_changes_no_result() -> None:
+    raw, answers = Signing().sign(), answered(record(der(RSA), "v=DKIM1; t=y"))
+    for sent, expected in ((raw, "pass"), (raw + b"more\r\n", "fail")):
+        found = checked(sent, answers)
+        assert (found.result, "test" in found.because) == (expected, True)
+
+
+def test_the_domain_is_that_of_d_whatever_the_selector_looks_like() -> None:
+    raw = Signing(tags={"s": "a._domainkey.example.com"}).sign()
+    found = checked(raw, answered(RSA_RECORD, name=f"a._domainkey.example.com.{KEY_NAME[3:]}"))
+    assert (found.result, found.domain) == ("pass", "example.org")
+    assert found.selector == "a._domainkey.example.com"
 
 
 @pytest.mark.parametrize(
@@ -239,13 +253,17 @@ def test_a_key_in_test_is_told() -> None:
         ({"x": "1700000000"}, RSA_RECORD, "fail", "expired"),
         ({"x": "1700000000", "t": "1700000000"}, RSA_RECORD, "permerror", "before it was made"),
         ({"t": "x", "x": "5"}, RSA_RECORD, "permerror", "number"),
+        ({"t": f"{int(NOW) + 90_000}"}, RSA_RECORD, "permerror", "future"),
+        ({"c": "relaxed/"}, RSA_RECORD, "permerror", "canonicalisation"),
+        ({"n": "a\x1bb"}, RSA_RECORD, "permerror", "tags"),
+        ({"s": "s" * 63, "d": ".".join(["d" * 60] * 4)}, RSA_RECORD, "permerror", "DNS"),
         ({"l": "5"}, RSA_RECORD, "policy", "unsigned"),
         ({"l": "99999"}, RSA_RECORD, "permerror", "more of the body"),
         ({"v": "1; v=1"}, RSA_RECORD, "permerror", "tags"),
         ({"bh": "!!!!"}, RSA_RECORD, "permerror", "base64"),
         ({"bh": "AAAA"}, RSA_RECORD, "fail", "body"),
         ({}, record(b""), "permerror", "revoked"),
-        ({}, record(der(RSA), "v=DKIM2"), "permerror", "version"),
+        ({}, record(der(RSA), "v=DKIM2"), "permerror", "no key"),
         ({}, record(der(RSA), "k=rsa; v=DKIM1"), "permerror", "version"),
         ({}, record(der(RSA), "k=ed25519"), "permerror", "another type"),
         ({}, record(der(RSA), "h=sha1"), "permerror", "hash"),
@@ -281,6 +299,7 @@ def test_a_key_shorter_than_we_ask_for_is_told_from_a_wrong_one() -> None:
         (Answer(Status.NODATA), "permerror"),
         (Answer(Status.FOUND, (RSA_RECORD, RSA_RECORD)), "permerror"),
         (Answer(Status.FOUND, (b"v=spf1 -all", RSA_RECORD)), "pass"),
+        (Answer(Status.FOUND, (b"v=DMARC1; p=none", RSA_RECORD)), "pass"),
     ],
 )
 def test_only_an_answer_that_did_not_come_is_temporary(answer: Answer, expected: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import os
 import time
 from collections.abc import Callable
@@ -39,9 +40,10 @@ def length(content: bytes) -> bytes:
     return b"\x84" + size
 
 
-def key_record(modulus_bits: int, exponent: int) -> bytes:
-    """An RSA key record as nobody sane makes it; the modulus is odd and means nothing."""
-    modulus = int.from_bytes(os.urandom(modulus_bits // 8), "big") | 1 | 1 << (modulus_bits - 1)
+def key_record(modulus_bits: int, exponent: int, odd: int = 1) -> bytes:
+    """An RSA key record as nobody sane makes it; the modulus means nothing."""
+    random = int.from_bytes(os.urandom(modulus_bits // 8), "big")
+    modulus = random >> 1 << 1 | odd | 1 << (modulus_bits - 1)
     inside = number(modulus) + number(exponent)
     der = b"\x30" + length(inside) + inside
     return b"v=DKIM1; p=" + base64.b64encode(der)
@@ -55,6 +57,7 @@ HOSTILE_MAIL: dict[str, Callable[[], bytes]] = {
     "60 kB of spaces in b=": widened(b"\tb=", b" " * 60_000),
     "60 kB of folds in b=": widened(b"\tb=", b"\r\n " * 20_000),
     "a megabyte of spaces in a line": lambda: SIGNED + b" " * 1_000_000 + b"x\r\n",
+    "ten megabytes of pairs of spaces": lambda: SIGNED + b"x  " * 3_500_000,
     "a megabyte of spaces and no end": lambda: SIGNED + b" \t" * 500_000,
     "a megabyte of empty lines": lambda: SIGNED + b"\r\n" * 500_000,
     "lines of one space": lambda: SIGNED + b" \r\n" * 330_000,
@@ -92,6 +95,8 @@ HOSTILE_KEYS: dict[str, Callable[[], bytes]] = {
     "deep nesting": lambda: b"v=DKIM1; p=" + base64.b64encode(b"\x30\x80" * 2_500),
     "4,000 tags": lambda: b"v=DKIM1; " + b"".join(b"x%d=1;" % n for n in range(900)) + b"p=AAAA",
     "spaces": lambda: b"v=DKIM1; p=" + b" " * 7_000,
+    "60 kB": lambda: b"v=DKIM1; p=" + b"A" * 60_000,
+    "an even modulus": lambda: key_record(2048, 65_537, odd=0),
 }
 
 
@@ -142,7 +147,7 @@ def test_no_bytes_make_it_raise(junk: bytes) -> None:
     for raw in (junk, b"DKIM-Signature: " + junk + b"\r\n" + HEAD + b"\r\n" + BODY):
         for one in verify(raw, answered(RSA_RECORD), CAPS, NOW):
             assert one.result is not Result.PASS
-            assert one.signature.isprintable() or not one.signature.isascii()
+            assert (one.signature + one.algorithm).isprintable()
 
 
 @given(st.binary(max_size=300))
@@ -151,16 +156,12 @@ def test_no_key_record_makes_it_raise(junk: bytes) -> None:
         assert verify(SIGNED, answered(text), CAPS, NOW)[0].result is not Result.PASS
 
 
-@given(at=st.integers(0, len(SIGNED) - 1), bit=st.integers(0, 7))
-def test_a_flipped_bit_never_makes_it_raise(at: int, bit: int) -> None:
-    changed = bytearray(SIGNED)
-    changed[at] ^= 1 << bit
-    assert all(
-        one.result in Result for one in verify(bytes(changed), answered(RSA_RECORD), CAPS, NOW)
-    )
+LINES = st.sampled_from(
+    [b"A: x", b"b:", b" folded", b"", b"no field", b"DKIM-Signature : y", b"dkim-signature: z "]
+)
 
 
-@given(st.lists(st.sampled_from([b"A: x", b"b:", b" folded", b"", b"no field", b"C : y"])))
+@given(st.lists(LINES))
 def test_the_header_section_is_the_one_that_everybody_else_here_sees(lines: list[bytes]) -> None:
     raw = b"\r\n".join(lines) + b"\r\n"
     try:
@@ -170,6 +171,8 @@ def test_the_header_section_is_the_one_that_everybody_else_here_sees(lines: list
     seen = SignedMail(raw)
     whole = seen.body(relaxed=False)
     assert whole == raw[headers.body_at :].rstrip(b"\r\n") + b"\r\n"
+    values = tuple(seen.value(place).strip() for place in seen.signatures())
+    assert values == headers.raw("dkim-signature")
 
 
 # A second opinion: what dkimpy verifies verifies here, and the other way round.
@@ -186,7 +189,7 @@ PEM = RSA.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryp
 def by_dkimpy(raw: bytes) -> bool:
     try:
         return bool(dkim.verify(raw, dnsfunc=lambda _name, timeout=0: RSA_RECORD))
-    except dkim.DKIMException:
+    except (dkim.DKIMException, binascii.Error):
         return False
 
 
@@ -206,6 +209,18 @@ def test_dkimpy_is_of_the_same_opinion(
     for raw in (whole, whole[:place] + change + whole[place:]):
         found = verify(raw, answers, DkimCaps(signatures_max=1, rsa_min_bits=1024), _now())
         assert (found[0].result is Result.PASS) == by_dkimpy(raw)
+
+
+@given(at=st.integers(0, len(SIGNED) - 1), bit=st.integers(0, 7))
+def test_of_a_flipped_bit_dkimpy_is_of_the_same_opinion(at: int, bit: int) -> None:
+    flipped = bytearray(SIGNED)
+    flipped[at] ^= 1 << bit
+    raw = bytes(flipped)
+    passed = {one.result for one in verify(raw, answered(RSA_RECORD), CAPS, NOW)} == {Result.PASS}
+    # It is not where the mail has no empty line any more, which dkimpy takes for no mail, and
+    # not about a form feed, which dkimpy takes for white space.
+    if raw.count(b"\r\n\r\n") == SIGNED.count(b"\r\n\r\n") and b"\x0c" not in raw:
+        assert passed == by_dkimpy(raw)
 
 
 def _now() -> float:

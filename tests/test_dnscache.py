@@ -76,6 +76,14 @@ def test_an_answer_takes_the_place_of_the_one_before_it() -> None:
     assert (cache.get(question("a.example")), len(cache)) == (FOUND, 1)
 
 
+def test_an_answer_that_is_renewed_takes_its_room_once() -> None:
+    cache = DnsCache(10, most_bytes=50_000)
+    cache.put(question("other.example"), FOUND, 60)
+    for _ in range(10):
+        cache.put(question("a.example"), Answer(Status.FOUND, (b"x" * 10_000,)), 60)
+    assert cache.get(question("other.example")) == FOUND
+
+
 def test_a_cache_of_no_entries_remembers_nothing() -> None:
     cache = DnsCache(0)
     cache.put(question("a.example"), FOUND, 60)

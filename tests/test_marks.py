@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtpd.checks import marks
 from smtpd.checks.marks import SCORE_MAX, Mark, built_in, content_marks
 from smtpd.evidence import DkimFinding, DmarcFinding, Evidence, Result, SpfFinding
 from smtpd.mail import Arrival, Peer
@@ -20,10 +22,31 @@ from tests.arrivals import arrival, mail
 HOLD = 5.0
 NONE = Evidence()
 LONG_S = 5.0
+HOSTILE_BYTES = 1_048_576
+
+
+LIES = "LINK_SAYS_ANOTHER_HOST"
+BASE64 = "Content-Transfer-Encoding: base64"
 
 
 def html(body: str, **more: str) -> bytes:
     return mail(body, extra="Content-Type: text/html; charset=utf-8", **more)
+
+
+def attached(how: str) -> bytes:
+    return mail(f"--b\nContent-Type: x/y\nContent-Disposition: attachment; {how}\n\nx\n--b--")
+
+
+def encoded(body: str) -> bytes:
+    return mail(b64encode(body.encode()).decode(), extra=BASE64)
+
+
+def in_a_part(body: str) -> bytes:
+    text = b64encode(body.encode()).decode()
+    return mail(
+        f"--b\n\nHello.\n--b\n{BASE64}\nContent-Type: text/html\n\n{text}\n--b--",
+        extra="Content-Type: multipart/alternative; boundary=b",
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,6 +75,20 @@ def html(body: str, **more: str) -> bytes:
         (mail(" ".join(f"http://h{n}.example/" for n in range(12))), "MANY_HOSTS"),
         (mail('Content-Disposition: attachment; filename="x.exe"'), "PROGRAM_ATTACHED"),
         (mail('Content-Type: x/y; name="invoice.pdf.js"'), "DOUBLE_ENDING"),
+        (mail(extra='Content-Disposition: attachment; filename="x.exe"'), "PROGRAM_ATTACHED"),
+        (attached('filename*0="inv"; filename*1="oice.exe"'), "PROGRAM_ATTACHED"),
+        (attached("filename*=utf-8''invoice%2Eexe"), "PROGRAM_ATTACHED"),
+        (attached('filename="=?utf-8?b?aW52b2ljZS5leGU=?="'), "PROGRAM_ATTACHED"),
+        (attached('\r\n filename="x.exe"'), "PROGRAM_ATTACHED"),
+        (encoded("see http://192.0.2.1/pay"), "LINK_TO_A_NUMBER"),
+        (in_a_part("see http://192.0.2.1/pay"), "LINK_TO_A_NUMBER"),
+        (html('<a href=3D"https://evil.example/x">www.bank.com</a>'), LIES),
+        (html("<a href=3Dx> http://192.0.=\n2.1/"), "LINK_TO_A_NUMBER"),
+        (mail("base64? No:\n--\nbase64\n\nhttp://192.0.2.1/"), "LINK_TO_A_NUMBER"),
+        (mail("http://192.0.2.1/", extra=BASE64), "LINK_TO_A_NUMBER"),
+        (mail("CONTENT-TYPE: x/y; NAME=X.EXE"), "PROGRAM_ATTACHED"),
+        (html('<a class="x" HREF="https://me@evil.example:8/">Bank.com</a>'), LIES),
+        (html('<a href="data:text/html,x">x</a>'), "LINK_RUNS_CODE"),
         (mail('Content-Type: x/y; name="invoice.pdf      .scr"'), "DOUBLE_ENDING"),
     ],
 )
@@ -68,6 +105,11 @@ def test_a_mark_is_seen(raw: bytes, mark: str) -> None:
         mail().replace(b"From: Ada ", b"From: =?utf-8?b?w4Ryemxp?= "),
         mail("see https://www.example.org/page and http://example.org:8080/"),
         mail("report.pdf, and a name: x.exe is a program"),
+        mail("I wrote\nhostname=mail.corp.com\nand see https://www.example.org/?name=setup.exe"),
+        mail('<a name="www.corp.com"></a> <img src="data:image/png;base64,AAAA">'),
+        mail('<a href="https://mail.bank.com:8080/x">www.bank.com.</a>'),
+        mail('<a href="https://bank.example/">our.community</a>'),
+        mail("Content-Type: x/y; hostname=mail.corp.com"),
         mail(subject="Re: A question about my contract 2026"),
         mail(subject="SOS"),
         mail().replace(b"From: Ada ", "From: \u5c71\u7530 Taro ".encode()).replace(b"8bit", b""),
@@ -75,6 +117,11 @@ def test_a_mark_is_seen(raw: bytes, mark: str) -> None:
 )
 def test_an_ordinary_letter_has_none_that_matter(raw: bytes) -> None:
     assert set(content_marks(raw)) <= {Mark.EIGHT_BIT_HEADER}
+
+
+def test_a_login_in_a_link_is_no_host() -> None:
+    marks = content_marks(html('<a href="https://me@bank.com:8080/x">www.bank.com</a>'))
+    assert set(marks) == {Mark.HTML_ONLY, Mark.LINK_WITH_A_LOGIN}
 
 
 def scored(found: Evidence, heard: Arrival | None = None) -> set[str]:
@@ -115,10 +162,14 @@ def test_the_light_score_alone_never_refuses() -> None:
     "body",
     ["http://" * 9_000, "<a " * 22_000, '<a href="http://x' * 4_000, "name=" * 13_000,
      'name="' + "." * 60_000, "filename*=" + " " * 60_000, "http://1." * 7_000,
-     "href" + " " * 60_000, "src=" * 16_000],
+     "href" + " " * 60_000, "src=" * 16_000, "<a " * 100 + "href=http://x" * 23 + "z" * 150,
+     "<a " * 90 + "href=http://a" * 2 + "b" * 190 + "c " * 250, "content-type:" * 5_000,
+     "content-type:\n " * 5_000, "\n--base64\n\n" * 6_000, "=3d=\n" * 13_000],
 )  # fmt: skip
-def test_a_hostile_body_is_read_in_no_time(body: str) -> None:
-    raw = html(body * 2)
+def test_a_hostile_body_is_read_in_no_time(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of much more than is ever read: what grows faster than its input shows.
+    monkeypatch.setattr(marks, "BODY_BYTES", HOSTILE_BYTES)
+    raw = html(body * (HOSTILE_BYTES // len(body) + 1))
     began = time.process_time()
     content_marks(raw)
     assert time.process_time() - began < LONG_S

@@ -27,6 +27,7 @@ mx AAAA 2001:db8::1
 nomail MX 0 .
 alias CNAME mx
 xn--bcher-kva TXT "an A-label"
+xn--strae-oqa TXT "by IDNA 2008"
 _dmarc TXT "v=DMARC1; p=none"
 7.2.0.192 PTR Host.People.Example.
 """
@@ -73,6 +74,7 @@ async def ask(resolver: Resolver, name: str, kind: str = "TXT") -> Answer:
         ("_dmarc.people.example", "TXT", (b"v=DMARC1; p=none",)),
         ("7.2.0.192.people.example", "PTR", ("host.people.example",)),
         ("b\u00fccher.people.example", "TXT", (b"an A-label",)),
+        ("stra\u00dfe.people.example", "TXT", (b"by IDNA 2008",)),
     ],
 )
 async def test_records_come_in_our_own_words(
@@ -114,6 +116,8 @@ async def test_absence_and_failure_are_told_apart(
         ("still-truncated.test", Status.SERVFAIL, ()),
         ("tcp-garbage.test", Status.SERVFAIL, ()),
         ("tcp-nothing.test", Status.SERVFAIL, ()),
+        ("tcp-closes.test", Status.SERVFAIL, ()),
+        ("tcp-many.test", Status.NODATA, ()),
         ("bare.test", Status.NODATA, ()),
         ("truncated.test", Status.FOUND, (b"by TCP",)),
         ("wrong-id.test", Status.FOUND, (b"right",)),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import pytest
 
 from config.checks_settings import ChecksSettings
@@ -16,6 +19,7 @@ from tests.servers.spamd import GTUBE, SpamServer
 LIGHT = SpamFinding(score=1.5, by=BY, signs=("NO_DATE",))
 
 END = b"\r\n\r\n"  # of a request's header
+ENDLESS_BYTES = 64_000_000
 
 
 def scanner(port: int, timeout_s: float = 20) -> SpamScanner:
@@ -93,3 +97,21 @@ async def test_what_spamd_calls_its_signs_is_short_and_can_be_shown() -> None:
     assert found.score == 7.5
     assert len(found.signs) <= 50
     assert all(sign.isprintable() and len(sign) <= 60 for sign in found.signs)
+
+
+async def test_an_answer_without_an_end_is_not_listened_to() -> None:
+    poured = 0
+
+    async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal poured
+        with contextlib.suppress(OSError):
+            while poured < ENDLESS_BYTES:
+                writer.write(b"a: b\r\n" * 10_000)
+                await writer.drain()
+                poured += 60_000
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(pour, HOST, port):
+        assert (await scanner(port).score(mail(), LIGHT)) is LIGHT
+    assert poured < ENDLESS_BYTES

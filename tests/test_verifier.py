@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from config.checks_settings import ChecksSettings
 from smtpd.cell import Cell
@@ -21,6 +22,7 @@ from smtpd.evidence import Evidence, Result, Scan
 from smtpd.mail import Arrival, Peer
 from smtpd.questions import Answer, Question
 from tests.arrivals import arrival, mail
+from tests.servers.process import HOST, free_port
 from tests.test_dkim import RSA_RECORD, Signing
 from tests.test_dkim_hostile import HOSTILE_KEYS, HOSTILE_MAIL
 from tests.test_spf import HOSTILE as HOSTILE_SPF
@@ -184,3 +186,25 @@ async def test_hostile_evidence_ends_while_other_mail_goes_on(
         assert {one.result for one in evidence.dkim} <= {
             Result.PERMERROR, Result.TEMPERROR, Result.FAIL, Result.POLICY, Result.PASS,
         }  # fmt: skip
+
+
+async def test_scanners_that_never_answer_leave_their_own_words() -> None:
+    over = asyncio.Event()
+
+    async def frozen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    port = free_port()
+    silent = {"clamd_host": HOST, "clamd_port": port, "spamd_host": HOST, "spamd_port": port}
+    raw = mail("see http://192.0.2.1/pay")
+    async with await asyncio.start_server(frozen, HOST, port):
+        with capture_logs() as lines:
+            evidence = await found({}, heard(raw), clamd_timeout=0.3, spamd_timeout=0.3, **silent)
+        over.set()
+    assert {(line["event"], line["kind"]) for line in lines} == {
+        ("away", "clamd"),
+        ("away", "spamd"),
+    }
+    assert evidence.virus.scan is Scan.AWAY
+    assert (evidence.spam.by, evidence.spam.signs) == ("built-in", ("LINK_TO_A_NUMBER",))

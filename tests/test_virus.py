@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import struct
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
+from socket import SO_LINGER, SOL_SOCKET
 
 import pytest
 
@@ -13,7 +18,7 @@ from smtpd.checks.virus import VirusScanner
 from smtpd.evidence import Scan, VirusFinding
 from tests.saying import saying
 from tests.servers.clamd import EICAR, ClamServer
-from tests.servers.process import HOST
+from tests.servers.process import HOST, free_port
 
 END = b"\0\0\0\0"  # of what is to be scanned
 
@@ -102,6 +107,37 @@ async def test_a_scanner_that_is_gone_or_frozen_is_away(clamd: ClamServer) -> No
 async def test_nothing_but_a_clear_word_counts(answer: bytes, expected: Scan) -> None:
     async with saying(answer, after=END) as port:
         assert (await scanner(port).scan(b"mail")).scan is expected
+
+
+@pytest.mark.parametrize(
+    ("size", "up", "expected"),
+    [(2_000_000, True, Scan.TOO_LARGE), (2_000_000, False, Scan.AWAY), (4_000, True, Scan.AWAY)],
+)
+async def test_a_connection_that_breaks_means_too_large_only_where_that_can_be(
+    size: int, up: bool, expected: Scan
+) -> None:
+    async with breaking(up=up) as port:
+        assert (await scanner(port).scan(b"x" * size)).scan is expected
+
+
+@asynccontextmanager
+async def breaking(*, up: bool) -> AsyncIterator[int]:
+    """A scanner that hears a mail out, and resets the connection; `up` is its word to a PING."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"PING" in await reader.readline():
+            writer.write(b"PONG\n" if up else b"")
+            writer.close()
+            return
+        while size := int.from_bytes(await reader.readexactly(len(END))):
+            await reader.readexactly(size)
+        # Closed with this, a socket resets its connection.
+        writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    port = free_port()
+    async with await asyncio.start_server(serve, HOST, port):
+        yield port
 
 
 async def test_a_virus_s_name_is_one_short_line() -> None:

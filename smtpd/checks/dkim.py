@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from config.checks_settings import ChecksSettings
 from smtpd.checks.dkim_canonical import SignedMail
 from smtpd.checks.dkim_tags import (
-    KEY_MAX_BYTES,
     SIGNATURE_MAX_BYTES,
     Flaw,
     Key,
@@ -26,6 +25,7 @@ from smtpd.checks.dkim_tags import (
     key_name,
     key_of,
     looks_like_a_key,
+    names_of,
     signature_of,
     tags_of,
 )
@@ -90,16 +90,15 @@ def _finding(
         because = _objection(mail, place, signature, key, caps)
     except Flaw as flaw:
         return DkimFinding(result=flaw.result, because=flaw.because, **named)
-    if because:
-        return DkimFinding(result=Result.FAIL, because=because, **named)
-    testing = "its key says that it is a test" if key.testing else ""
-    return DkimFinding(result=Result.PASS, because=testing, **named)
+    result = Result.FAIL if because else Result.PASS
+    if key.testing:  # section 3.6.1: treated like any other, and told
+        because = "; ".join(filter(None, (because, "its key says that it is a test")))
+    return DkimFinding(result=result, because=because, **named)
 
 
 def _named(tags: Tags) -> dict[str, str]:
     """What a signature claims, for whoever wants to know which one it was."""
-    name = key_name(tags)
-    selector, _, domain = name.partition("._domainkey.")
+    selector, domain = names_of(tags)
     return {
         "domain": domain,
         "selector": selector,
@@ -117,7 +116,7 @@ def _key(answer: Answer | None, signature: Signature) -> Key:
     if answer.status is not Status.FOUND or not records:
         raise Flaw(Result.PERMERROR, "there is no key")
     # Section 3.6.2.2: of several nobody knows which one is meant.
-    if len(records) > 1 or len(records[0]) > KEY_MAX_BYTES:
+    if len(records) > 1:
         raise Flaw(Result.PERMERROR, "there is more than one key")
     return key_of(records[0], signature)
 

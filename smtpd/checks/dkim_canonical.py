@@ -12,7 +12,6 @@ from smtpd.headers import spans
 
 _FIELD = "dkim-signature"
 _LONE_LF = re.compile(rb"(?<!\r)\n")
-_SPACES = re.compile(rb"  +")
 
 
 class SignedMail:
@@ -81,20 +80,35 @@ class SignedMail:
 
 def _relaxed_field(field: bytes) -> bytes:
     name, _, value = field.partition(b":")
-    unfolded = value.replace(b"\r\n", b"").replace(b"\t", b" ")
-    return name.strip(b" \t").lower() + b":" + _SPACES.sub(b" ", unfolded).strip(b" ") + b"\r\n"
+    unfolded = _single_spaced(value.replace(b"\r\n", b"")).strip(b" ")
+    return name.strip(b" \t").lower() + b":" + unfolded + b"\r\n"
 
 
 def _simple_body(body: bytes) -> bytes:
-    return body.rstrip(b"\r\n") + b"\r\n"
+    return _without_last_ends(body) + b"\r\n"
 
 
 def _relaxed_body(body: bytes) -> bytes:
-    body = body.replace(b"\t", b" ")
-    if b"  " in body:
-        body = _SPACES.sub(b" ", body)
-    body = body.replace(b" \r\n", b"\r\n").rstrip(b"\r\n ")
+    body = _single_spaced(body).replace(b" \r\n", b"\r\n").rstrip(b" ")
+    body = _without_last_ends(body)
     return body + b"\r\n" if body else b""
+
+
+def _single_spaced(text: bytes) -> bytes:
+    """One space for every run of spaces and tabs."""
+    text = text.replace(b"\t", b" ")
+    # Each round halves the runs that are left: linear, and faster than an expression.
+    while b"  " in text:
+        text = text.replace(b"  ", b" ")
+    return text
+
+
+def _without_last_ends(body: bytes) -> bytes:
+    """The body without the line end of its last line, and the empty lines behind it."""
+    text = body.rstrip(b"\r\n")
+    # A CR alone ends no line, and stays.
+    ends = body[len(text) :].replace(b"\r\n", b"\n").rstrip(b"\n")
+    return text + ends.replace(b"\n", b"\r\n") if ends else text
 
 
 def _without_b(value: bytes) -> bytes:

@@ -19,6 +19,9 @@ from smtpd.evidence import Result
 SIGNATURE_MAX_BYTES = 8192  # of the field's value; a 4096-bit signature takes 700
 KEY_MAX_BYTES = 8192  # of a key record
 CLOCKS_DIFFER_S = 300.0  # the signer's and ours
+FUTURE_MAX_S = 86400.0  # a clock in a wrong time zone is off by less than a day
+
+_NAME_MAX_BYTES = 4 * 253  # of a name in UTF-8, before it is put into A-labels
 
 _FWS = b" \t\r\n"
 _TAG_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_]*")
@@ -26,9 +29,11 @@ _FIELD_NAME = re.compile(rb"[!-9;-~]+")
 _NUMBER = re.compile(rb"[0-9]{1,76}")
 _HEX = re.compile(rb"=([0-9A-F]{2})")
 _NAME = re.compile(DOMAIN)
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _REQUIRED = (b"v", b"a", b"b", b"bh", b"d", b"h", b"s")
 _ALGORITHMS = {b"rsa-sha256": "rsa", b"ed25519-sha256": "ed25519"}
 _CANONICAL = (b"simple", b"relaxed")
+_NO_NAME = "its domain is no name that DNS could know"
 
 Tags = Mapping[bytes, bytes]
 
@@ -68,6 +73,8 @@ class Key:
 
 def tags_of(text: bytes) -> Tags:
     """The tags of a tag list (section 3.2). Raises Flaw."""
+    if _CONTROL.search(text):
+        raise Flaw(Result.PERMERROR, "its tags cannot be read")
     tags: dict[bytes, bytes] = {}
     specs = text.split(b";")
     if not specs[-1].strip(_FWS):
@@ -83,11 +90,18 @@ def tags_of(text: bytes) -> Tags:
 
 def key_name(tags: Tags) -> str:
     """Where the key of a signature is published, "" where DNS can know no such name."""
+    selector, domain = names_of(tags)
+    return f"{selector}._domainkey.{domain}" if domain else ""
+
+
+def names_of(tags: Tags) -> tuple[str, str]:
+    """Selector and domain in A-labels, "" both where DNS can know no such key."""
     try:
-        name = f"{_selector(tags)}._domainkey.{_a_labels(tags.get(b'd', b''))}"
+        selector, domain = _a_labels(tags.get(b"s", b"")), _a_labels(tags.get(b"d", b""))
     except Flaw:
-        return ""
-    return name if len(name) <= 253 else ""
+        return "", ""
+    fits = len(selector) + len("._domainkey.") + len(domain) <= 253
+    return (selector, domain) if fits else ("", "")
 
 
 def signature_of(tags: Tags, now: float) -> Signature:
@@ -95,13 +109,14 @@ def signature_of(tags: Tags, now: float) -> Signature:
     if any(not tags.get(name) for name in _REQUIRED) or tags[b"v"] != b"1":
         raise Flaw(Result.PERMERROR, "a tag that it needs is missing")
     key_type = _key_type(tags[b"a"])
-    header, _, body = tags.get(b"c", b"simple/simple").partition(b"/")
-    if header not in _CANONICAL or (body or b"simple") not in _CANONICAL:
+    header, slash, body = tags.get(b"c", b"simple").partition(b"/")
+    if header not in _CANONICAL or (body if slash else b"simple") not in _CANONICAL:
         raise Flaw(Result.PERMERROR, "its canonicalisation is unknown")
     if b"dns/txt" not in _words(tags.get(b"q", b"dns/txt")):
         raise Flaw(Result.PERMERROR, "its key is not published in DNS")
-    _selector(tags)
-    domain = _a_labels(tags[b"d"])
+    _, domain = names_of(tags)
+    if not domain:
+        raise Flaw(Result.PERMERROR, _NO_NAME)
     _check_time(tags, now)
     return Signature(
         algorithm=tags[b"a"].decode("ascii"),
@@ -120,8 +135,8 @@ def signature_of(tags: Tags, now: float) -> Signature:
 def key_of(record: bytes, signature: Signature) -> Key:
     """The key in a record, if it may be used for this signature. Raises Flaw."""
     tags = tags_of(record)
-    if b"v" in tags and (next(iter(tags)) != b"v" or tags[b"v"] != b"DKIM1"):
-        raise Flaw(Result.PERMERROR, "its key record has another version")
+    if b"v" in tags and next(iter(tags)) != b"v":
+        raise Flaw(Result.PERMERROR, "its key record does not begin with its version")
     if tags.get(b"k", b"rsa").decode("latin-1") != signature.key_type:
         raise Flaw(Result.PERMERROR, "its key is of another type")
     if b"h" in tags and b"sha256" not in _words(tags[b"h"]):
@@ -142,7 +157,9 @@ def looks_like_a_key(record: bytes) -> bool:
         tags = tags_of(record) if len(record) <= KEY_MAX_BYTES else {}
     except Flaw:
         return record.lstrip(_FWS).startswith(b"v=DKIM1")
-    return b"p" in tags
+    # Section 3.6.1: a record that begins with another version is none of ours.
+    other_version = next(iter(tags), b"") == b"v" and tags[b"v"] != b"DKIM1"
+    return b"p" in tags and not other_version
 
 
 def _key_type(algorithm: bytes) -> str:
@@ -177,11 +194,11 @@ def _identity_domain(tags: Tags, domain: str) -> str:
 
 def _check_time(tags: Tags, now: float) -> None:
     signed, expires = _number(tags, b"t"), _number(tags, b"x")
-    if expires is None:
-        return
-    if signed is not None and expires <= signed:
+    if signed is not None and signed > now + FUTURE_MAX_S:
+        raise Flaw(Result.PERMERROR, "it was made in the future")
+    if signed is not None and expires is not None and expires <= signed:
         raise Flaw(Result.PERMERROR, "it expired before it was made")
-    if expires < now - CLOCKS_DIFFER_S:
+    if expires is not None and expires < now - CLOCKS_DIFFER_S:
         raise Flaw(Result.FAIL, "it has expired")
 
 
@@ -193,12 +210,10 @@ def _number(tags: Tags, name: bytes) -> int | None:
     return int(tags[name])
 
 
-def _selector(tags: Tags) -> str:
-    return _a_labels(tags.get(b"s", b""))
-
-
 def _a_labels(name: bytes) -> str:
     """The name in A-labels and lower case (RFC 8616 section 4). Raises Flaw."""
+    if len(name) > _NAME_MAX_BYTES:
+        raise Flaw(Result.PERMERROR, _NO_NAME)
     try:
         text = name.decode()
         ascii_name = text if text.isascii() else idna.encode(text, uts46=True).decode("ascii")
@@ -206,7 +221,7 @@ def _a_labels(name: bytes) -> str:
         ascii_name = ""
     ascii_name = ascii_name.lower()
     if len(ascii_name) > 253 or not _NAME.fullmatch(ascii_name):
-        raise Flaw(Result.PERMERROR, "its domain is no name that DNS could know")
+        raise Flaw(Result.PERMERROR, _NO_NAME)
     return ascii_name
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from asyncio import StreamReader
 
 from aiospamc.client import Client
 from aiospamc.connections import TcpConnectionManager, Timeout
-from aiospamc.exceptions import ClientException, ParseError, TimeoutException
+from aiospamc.exceptions import BadResponse, ClientException, ParseError, TimeoutException
 from aiospamc.requests import Request
 from aiospamc.responses import Response, ResponseException
 
@@ -21,12 +22,15 @@ SPAMD_BYTES = 512_000
 SIGNS_MAX = 50
 SIGN_MAX = 60  # characters
 SCORE_MAX = 1_000_000.0  # GTUBE has 1,000
+# Of an answer: 500 names of rules have room. The library would read without end, and its
+# parser takes ten seconds, in which nobody is served, for two megabytes of fields.
+ANSWER_MAX_BYTES = 16_384
 
 _TROUBLE = (ClientException, ParseError, ResponseException, TimeoutException, OSError, ValueError)
 
 
 class _Connections(TcpConnectionManager):  # type: ignore[misc]  # the library has no types
-    """The library's, which leaves its connection open where the answer never comes."""
+    """The library's, which leaves its connection open where the answer never comes, or ends."""
 
     async def _send(self, data: bytes) -> bytes:
         reader, writer = await self._connect()
@@ -38,6 +42,14 @@ class _Connections(TcpConnectionManager):  # type: ignore[misc]  # the library h
         finally:
             writer.close()
         return answer
+
+    async def _receive(self, reader: StreamReader) -> bytes:
+        answer = bytearray()
+        while block := await reader.read(ANSWER_MAX_BYTES):
+            answer += block
+            if len(answer) > ANSWER_MAX_BYTES:
+                raise BadResponse("the answer is too long")
+        return bytes(answer)
 
 
 class SpamScanner:

@@ -44,6 +44,10 @@ T = TypeVar("T")
 # What a process of the door's cell loads before its first job.
 PRELOAD = ("smtpd.checks.content", "smtpd.checks.spf_evaluator")
 
+# The scanner keeps CLAMD_TIMEOUT itself and says that clamd is away; after a broken connection
+# it asks whether clamd is there at all (virus.PING_S). Our own deadline comes after both.
+CLAMD_GRACE_S = 3.0
+
 _BROKE_OFF = "the check broke off"
 _NO_SPF = SpfFinding(result=Result.TEMPERROR, because=_BROKE_OFF)
 _NO_CONTENT = Content((DkimFinding(result=Result.TEMPERROR, because=_BROKE_OFF),), ())
@@ -75,7 +79,8 @@ class _Examination:
         self._sparing = verifier.sparing
         self._arrival = arrival
         self._loop = asyncio.get_running_loop()
-        self._ends_at = self._loop.time() + verifier.settings.checks_timeout
+        scanning_s = self._settings.clamd_timeout if self._settings.clamd_host else 0.0
+        self._ends_at = self._loop.time() + self._settings.checks_timeout + scanning_s
         self._lookup = Inquiry(verifier.names, until=self._ends_at).lookup
         peer = arrival.peer
         self._client_ip = peer.ip if peer is not None and peer.known else ""
@@ -86,7 +91,9 @@ class _Examination:
             self._within(settings.spf_timeout, self._spf(), (_NO_SPF, _NO_SPF)),
             self._within(settings.dkim_timeout, self._content(), _NO_CONTENT),
             self._within(self._left_s(), self._null_mx(), otherwise=False),
-            self._within(settings.clamd_timeout, self._virus(), VirusFinding(scan=Scan.AWAY)),
+            self._within(
+                settings.clamd_timeout + CLAMD_GRACE_S, self._virus(), VirusFinding(scan=Scan.AWAY)
+            ),
         )
         alignment = await self._within(
             self._left_s(), self._dmarc(spf_found, content.signatures), _NO_DMARC

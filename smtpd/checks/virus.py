@@ -15,6 +15,9 @@ NAME_MAX = 100
 PING_S = 2.0
 # The library asks for a kilobyte at a time, each in a thread; a mail is in memory already.
 _BLOCK_BYTES = 262_144
+# clamd's StreamMaxLength is 100 MB by default, 25 in Debian; below this nobody's is. A smaller
+# mail whose connection breaks met a clamd that fell over, not one that found it too large.
+NEVER_TOO_LARGE_BYTES = 1_048_576
 
 _AWAY = VirusFinding(scan=Scan.AWAY)
 _TOO_LARGE = VirusFinding(scan=Scan.TOO_LARGE)
@@ -39,7 +42,8 @@ class VirusScanner:
             return _TOO_LARGE
         except (ClamdError, OSError, UnicodeError) as error:
             # clamd closes at once on what is too large for it; its word may be lost with that.
-            if isinstance(error, ConnectionError) and await self.answers():
+            large = len(raw) > NEVER_TOO_LARGE_BYTES
+            if large and _broke_off(error) and await self.answers():
                 return _TOO_LARGE
             return self._away(error)
         (status, reason), *_ = (said or {"": ("", "")}).values()
@@ -60,6 +64,12 @@ class VirusScanner:
         because = type(error).__name__ if error else "it gave no verdict"
         self._sparing.log(Event.AWAY, kind="clamd", neighbour="clamd", because=because)
         return _AWAY
+
+
+def _broke_off(error: Exception) -> bool:
+    """Whether an open connection was reset; the library wraps what happens while it reads."""
+    broken = (ConnectionResetError, BrokenPipeError)
+    return isinstance(error, broken) or isinstance(error.__cause__, broken)
 
 
 class _Blocks:

@@ -100,6 +100,8 @@ def _loop(query: dns.message.Message, _tcp: bool) -> list[bytes]:
     return [answer.to_wire()]
 
 
+_many = _with(*(f'"record {number}"' for number in range(200)))
+
 FAULTS: dict[str, Fault] = {
     "servfail": _coded(dns.rcode.SERVFAIL),
     "refused": _coded(dns.rcode.REFUSED),
@@ -113,7 +115,7 @@ FAULTS: dict[str, Fault] = {
     "strings": _with('"v=spf1 " "ip4:192.0.2.1" " -all"'),
     "octets": _with('"b\\252cher \\000 \\255"'),
     "huge": _with(" ".join(f'"{"x" * 250}"' for _ in range(70))),
-    "many": _with(*(f'"record {number}"' for number in range(200))),
+    "many": _many,
     "chain": _chain,
     "loop": _loop,
     "found": _with('"found"'),
@@ -126,6 +128,8 @@ FAULTS: dict[str, Fault] = {
     "still-truncated": _by_tcp(_still_truncated),
     "tcp-garbage": _by_tcp(lambda query: struct.pack("!H", query.id) + b"\xff" * 40),
     "tcp-nothing": _by_tcp(lambda _query: b""),
+    "tcp-many": _by_tcp(lambda query: _many(query, False)[0]),
+    "tcp-closes": lambda query, tcp: [] if tcp else _truncated(query, tcp),
 }
 
 
