@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-MESSAGE_MAX_BYTES = 16_384  # the longest list of TXT records in use takes half of that
+MESSAGE_MAX_BYTES = 16_384  # room for a hundred TXT records of 150 bytes
 RECORDS_MAX = 100  # of an answer, and of the section behind it
 # dnspython's time, in the smallest unit: a name within a record takes the square of its labels,
 # a string of a TXT record about twenty. A hundred records with names of 20 labels, or with 20

@@ -41,7 +41,7 @@ class Event(enum.StrEnum):
     STOPPED = "stopped", logging.INFO, "Everything is closed."
 
     UNCONFINED = "unconfined", logging.WARNING, "The cell's processes could use the network."
-    UNPROVEN = "unproven", logging.WARNING, "A test switch is on: authors are answered unproven."
+    UNPROVEN = "unproven", logging.INFO, "A test switch is on: authors are answered unproven."
 
     # The front door.
     REJECTED = "rejected", logging.INFO, "A peer was told 5xx."

@@ -350,12 +350,23 @@ def test_every_signature_up_to_the_cap_has_a_finding_and_its_own_question() -> N
     assert [one.result for one in verify(raw, answers, CAPS, NOW)] == ["pass"] * 5
 
 
+def test_each_signature_is_about_as_much_of_the_body_as_it_says() -> None:
+    inner = Signing(tags={"l": "5"}).sign()
+    whole = Signing(tags={"s": "s2"}).sign(inner.partition(b"\r\n\r\n")[0] + b"\r\n")
+    answers = answered(RSA_RECORD) | answered(RSA_RECORD, name=f"s2{KEY_NAME[2:]}")
+    assert [one.result for one in verify(whole, answers, CAPS, NOW)] == ["pass", "policy"]
+
+
 @pytest.mark.parametrize(
     ("d", "s", "expected"),
     [
         ("EXAMPLE.org", "S1", "s1._domainkey.example.org"),
         ("b\u00fccher.example", "s1", "s1._domainkey.xn--bcher-kva.example"),
+        ("B\u00dcCHER.example", "s1", "s1._domainkey.xn--bcher-kva.example"),
         ("example.org", "a.b", "a.b._domainkey.example.org"),
+        # Soft hyphens are nothing in a name.
+        ("exa\u00admple.org", "s1", KEY_NAME),
+        ("exa" + "\u00ad" * 600 + "mple.org", "s1", None),
         ("example..org", "s1", None),
         ("exa mple.org", "s1", None),
         ("example.org", "s\\046x", None),

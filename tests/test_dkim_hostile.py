@@ -36,8 +36,8 @@ def number(value: int) -> bytes:
 def length(content: bytes) -> bytes:
     if len(content) < 128:
         return bytes([len(content)])
-    size = len(content).to_bytes(4, "big")
-    return b"\x84" + size
+    size = len(content).to_bytes(4, "big").lstrip(b"\0")
+    return bytes([0x80 + len(size)]) + size
 
 
 def key_record(modulus_bits: int, exponent: int, odd: int = 1) -> bytes:
@@ -62,13 +62,16 @@ HOSTILE_MAIL: dict[str, Callable[[], bytes]] = {
     "a megabyte of empty lines": lambda: SIGNED + b"\r\n" * 500_000,
     "lines of one space": lambda: SIGNED + b" \r\n" * 330_000,
     "500 signatures on 5 MB": lambda: (
-        SIGNED.partition(b"From:")[0] * 500 + HEAD + b"\r\n" + b"x" * 78 + b"\r\n" * 62_500
+        SIGNED.partition(b"From:")[0] * 500 + HEAD + b"\r\n" + (b"x" * 78 + b"\r\n") * 62_500
     ),
     "10,000 names in h=": widened(b"h=from", b":from" * 10_000),
-    "4,000 tags": lambda: SIGNED.replace(b"v=1", b"v=1; " + b"x=1;" * 2_000, 1),
-    "semicolons": widened(b"v=1", b";" * 8_000),
-    "equal signs": widened(b"v=1", b"=" * 8_000),
-    "colons in h=": widened(b"h=", b":" * 8_000),
+    "3,500 names in h=": widened(b"h=from", b":a" * 3_500),
+    "1,000 tags": lambda: SIGNED.replace(
+        b"v=1", b"".join(b"x%d=;" % n for n in range(1_000)) + b"v=1", 1
+    ),
+    "semicolons": widened(b"v=1", b";" * 7_000),
+    "equal signs": widened(b"v=1", b"=" * 7_000),
+    "colons in h=": widened(b"h=", b":" * 7_000),
     "a number without an end": widened(b"v=1", b"; l=" + b"9" * 7_000),
     "NUL": widened(b"v=1", b"\0"),
     "octets of no charset": widened(b"d=", b"\xff\xfe"),
@@ -93,7 +96,7 @@ HOSTILE_KEYS: dict[str, Callable[[], bytes]] = {
     "an exponent of zero": lambda: key_record(2048, 0),
     "7 kB of zeros": lambda: b"v=DKIM1; p=" + b"A" * 7_000,
     "deep nesting": lambda: b"v=DKIM1; p=" + base64.b64encode(b"\x30\x80" * 2_500),
-    "4,000 tags": lambda: b"v=DKIM1; " + b"".join(b"x%d=1;" % n for n in range(900)) + b"p=AAAA",
+    "900 tags": lambda: b"v=DKIM1; " + b"".join(b"x%d=1;" % n for n in range(900)) + b"p=AAAA",
     "spaces": lambda: b"v=DKIM1; p=" + b" " * 7_000,
     "60 kB": lambda: b"v=DKIM1; p=" + b"A" * 60_000,
     "an even modulus": lambda: key_record(2048, 65_537, odd=0),
@@ -122,12 +125,11 @@ def test_a_hostile_key_ends_soon_and_proves_nothing(what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "exponent"), [(2048, (1 << 40) | 1), (8192, 65_537), (2048, (1 << 2047) | 1)]
+    ("bits", "exponent"), [(2048, (1 << 32) | 1), (4104, 65_537), (2048, (1 << 2046) | 1)]
 )
 def test_a_key_larger_than_is_used_is_not_tried(bits: int, exponent: int) -> None:
     (found,) = verify(SIGNED, answered(key_record(bits, exponent)), CAPS, NOW)
-    assert found.result is Result.PERMERROR
-    assert found.because in ("its key is larger than is used", "its key cannot be read")
+    assert (found.result, found.because) == (Result.PERMERROR, "its key is larger than is used")
 
 
 def test_many_signatures_on_a_large_mail_read_it_no_more_often_than_the_cap_says() -> None:
@@ -218,8 +220,8 @@ def test_of_a_flipped_bit_dkimpy_is_of_the_same_opinion(at: int, bit: int) -> No
     raw = bytes(flipped)
     passed = {one.result for one in verify(raw, answered(RSA_RECORD), CAPS, NOW)} == {Result.PASS}
     # It is not where the mail has no empty line any more, which dkimpy takes for no mail, and
-    # not about a form feed, which dkimpy takes for white space.
-    if raw.count(b"\r\n\r\n") == SIGNED.count(b"\r\n\r\n") and b"\x0c" not in raw:
+    # not about form feeds and vertical tabs, which dkimpy takes for white space.
+    if raw.count(b"\r\n\r\n") == SIGNED.count(b"\r\n\r\n") and not {0x0B, 0x0C} & set(raw):
         assert passed == by_dkimpy(raw)
 
 

@@ -101,8 +101,11 @@ def test_a_name_that_points_at_itself_is_broken() -> None:
     assert bounded(looping) == b""
 
 
-def test_a_message_that_ends_too_soon_is_broken() -> None:
-    wire = reply("MX", "10 mail.example.org.", name="some.long.name.example")
+@pytest.mark.parametrize(
+    ("kind", "text"), [("MX", "10 mail.example.org."), ("A", "192.0.2.1"), ("TXT", '"text"')]
+)
+def test_a_message_that_ends_too_soon_is_broken(kind: str, text: str) -> None:
+    wire = reply(kind, text, name="some.long.name.example")
     assert {bounded(wire[:length]) for length in range(len(wire))} == {b""}
 
 

@@ -31,7 +31,7 @@ from smtpd.checks.dkim_tags import (
 )
 from smtpd.evidence import DkimFinding, Result
 from smtpd.headers import Headers
-from smtpd.questions import Answer, Answers, Kind, Question, Status
+from smtpd.questions import Answer, Answers, Kind, Question
 
 RSA_MAX_BITS = 4096
 RSA_EXPONENT_MAX = 2**32  # everybody's is 65537; the time to verify grows with its length
@@ -113,7 +113,7 @@ def _key(answer: Answer | None, signature: Signature) -> Key:
     if answer is None or answer.unanswered:
         raise Flaw(Result.TEMPERROR, "DNS gave no answer about its key")
     records = [one for one in answer.records if isinstance(one, bytes) and looks_like_a_key(one)]
-    if answer.status is not Status.FOUND or not records:
+    if not records:
         raise Flaw(Result.PERMERROR, "there is no key")
     # Section 3.6.2.2: of several nobody knows which one is meant.
     if len(records) > 1:
