@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keep", action="store_true", help="stay up, so that you can write to it yourself"
     )
     one = add(explain)
-    one.add_argument("id", metavar="ID", help="the id we gave with 250, and in every log line")
+    one.add_argument("id", metavar="ID", help="the id we gave with 250, or behind Reference:")
     one.add_argument("--json", action="store_true", help="print JSON, for machines")
     add(check).add_argument("--json", action="store_true", help="print JSON, for machines")
     form = add(settings).add_mutually_exclusive_group()

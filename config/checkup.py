@@ -1,6 +1,7 @@
 """`server.py check`: is what the front door stands on there? Tells, and names the cure.
 
-Starts nothing and takes no mail. What is not configured is told as such, and is no fault.
+Starts nothing and takes no mail. A scanner that is not configured is told as such, and is no
+fault.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ async def _within(name: str, look: Look, settings: Settings) -> Item:
             told, cure = await look(settings)
     except TimeoutError:
         told, cure = f"no answer within {ITEM_S:g} seconds", "see why it is so slow"
-    except (Trouble, OSError) as error:
+    except (Trouble, OSError, ImportError) as error:
         told, cure = str(error), "see what stands in its way"
     return Item(name=name, well=not cure, told=told, cure=cure)
 
@@ -90,8 +91,10 @@ async def _dns(settings: Settings) -> tuple[str, str]:
     servers = ", ".join(settings.checks.dns_servers) or "the system's nameservers"
     if answer.unanswered:
         cure = "set DNS_SERVERS to a resolver that answers: without one nobody can be proven"
-        return f"{servers}: {answer.status} for MX of {domain}", cure
-    return f"{servers}: MX of {domain} is {answer.status}", ""
+        return f"{servers}: no answer about {domain}", cure
+    if not answer.records:
+        return f"{servers}: {domain} has no MX", "publish its MX: nobody can write to it else"
+    return f"{servers}: {domain} has an MX", ""
 
 
 async def _clamd(settings: Settings) -> tuple[str, str]:
@@ -122,7 +125,9 @@ async def _certificate(settings: Settings) -> tuple[str, str]:
 
 async def _disk(settings: Settings) -> tuple[str, str]:
     folder = settings.store.email_data_dir
-    free = shutil.disk_usage(folder if folder.exists() else folder.absolute().parent).free
+    whole = folder.absolute()
+    there = next(one for one in (whole, *whole.parents) if one.exists())
+    free = shutil.disk_usage(there).free
     least = settings.door.disk_free_min_bytes
     told = f"{free // 1_048_576} MiB free for EMAIL_DATA_DIR"
     return told, "" if free >= least else "make room: below DISK_FREE_MIN_BYTES no mail is taken"

@@ -54,7 +54,14 @@ def installation(folder: Path) -> Iterator[str]:
                 "EMAIL_DATA_DIR is in use by another run of this server: stop that one first, "
                 "or give this one a folder of its own."
             ) from None
-        yield _name(folder / _INSTALLATION_FILE)
+        try:
+            name = _name(folder / _INSTALLATION_FILE)
+        except OSError as error:
+            raise SettingsError(
+                f"EMAIL_DATA_DIR cannot be written ({error.strerror}); make room, or name a folder "
+                "that this server may write to."
+            ) from None
+        yield name
 
 
 def _name(file: Path) -> str:

@@ -102,9 +102,7 @@ async def wire(settings: Settings, installation: str, stack: AsyncExitStack) -> 
         verifier=_verifier(settings.checks, checking, stack),
         store=store,
         queue=line,
-        reader=CellReader(
-            reading, ReadingCaps(attachment_bytes=settings.worker.max_attachment_size)
-        ),
+        reader=_reader(settings, reading),
         thinker=_thinker(settings, stack),
         writer=_reply_writer(settings, keys.return_path),
         relay=_relay(settings, stack),

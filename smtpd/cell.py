@@ -154,11 +154,12 @@ class _Child:
         self._kill()
         process, self._killed = self._killed, None
         if process and process.stdin:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-                process.stdin.close()
-                # What broke the pipe is known; unasked, the loop would log it.
-                with contextlib.suppress(OSError):
+            # A child that the kernel does not take away is left to it; what broke the pipe is
+            # known, and the loop would log it unasked. (TimeoutError is an OSError.)
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(STOP_S):
+                    await process.wait()
+                    process.stdin.close()
                     await process.stdin.wait_closed()
 
     async def _begin(self) -> Process:
@@ -170,6 +171,8 @@ class _Child:
         try:
             async with asyncio.timeout(START_S):
                 process = self._process = await self._spawn()
+                if self._stopped:
+                    raise Runaway("the cell was stopped")
                 status, answer = await _answer(process)
             told = pickle.loads(answer)  # noqa: S301 (as in Cell.run)
             if status == inmate.RAISED:

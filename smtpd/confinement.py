@@ -32,14 +32,16 @@ _ARCHES = {
     "x86_64": (0xC000003E, 56, (
         41, 42, 43, 44, 45, 46, 47, 49, 50, 53, 288, 299, 307,  # sockets
         57, 58, 59, 322,  # fork, vfork, execve, execveat
-        62, 101, 310, 311,  # kill, ptrace, process_vm_readv, process_vm_writev
+        62, 129, 200, 234, 297,  # kill, rt_sigqueueinfo, tkill, tgkill, rt_tgsigqueueinfo
+        101, 310, 311,  # ptrace, process_vm_readv, process_vm_writev
         155, 161, 165, 166, 272, 308,  # pivot_root, chroot, mount, umount2, unshare, setns
         248, 249, 250, 298, 321, 323,  # keys, perf_event_open, bpf, userfaultfd
     )),
     "aarch64": (0xC00000B7, 220, (
         198, 199, 200, 201, 202, 203, 206, 207, 211, 212, 242, 243, 269,
         221, 281,
-        129, 117, 270, 271,
+        129, 138, 130, 131, 240,
+        117, 270, 271,
         41, 51, 40, 39, 97, 268,
         217, 218, 219, 241, 280, 282,
     )),

@@ -75,6 +75,9 @@ class VirusFinding:
     name: str = ""
 
 
+BY_OURSELVES = "built-in"  # the light score, where spamd gave none
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpamFinding:
     """How much a mail looks like spam, and by whose measure."""

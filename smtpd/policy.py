@@ -15,7 +15,7 @@ from config.checks_settings import ChecksSettings
 from config.settings import FILING_LOCALS, HouseSettings
 from smtpd import replies, robots
 from smtpd.addresses import domain_of, local_of, untagged
-from smtpd.evidence import Evidence, Result, Scan
+from smtpd.evidence import BY_OURSELVES, Evidence, Result, Scan
 from smtpd.facts import Facts
 from smtpd.mail import Action, Arrival, Verdict
 from smtpd.replies import Reply
@@ -150,11 +150,13 @@ def our_name_from_outside(case: Case) -> Verdict | None:
     )
     if not ours:
         return None
-    signed = {one.result for one in case.evidence.dkim if one.domain == house.domain}
-    if Result.PASS in signed:
+    # A check that broke off names no domain, and may have been about our signature.
+    signed = {one.result for one in case.evidence.dkim if one.domain in (house.domain, "")}
+    proven = {one.result for one in case.evidence.dkim if one.domain == house.domain}
+    if Result.PASS in proven:
         return _keep("it is our own mail, signed with our key")
     if Result.TEMPERROR in signed:
-        objection = "it uses our own name, and DNS did not tell whether our key signed it"
+        objection = "it uses our own name, and nobody could tell whether our key signed it"
         return _defer(replies.NO_DNS_ANSWER, objection, "DNS_SERVERS")
     return _reject(replies.OUR_NAME, "it uses our own name and we did not send it", "EMAIL_DOMAIN")
 
@@ -191,8 +193,9 @@ def sender_takes_no_mail(case: Case) -> Verdict | None:
 
 
 def spam_refused(case: Case) -> Verdict | None:
-    if case.evidence.spam.score < case.house.spam_reject_score:
-        return None
+    spam = case.evidence.spam
+    if spam.by == BY_OURSELVES or spam.score < case.house.spam_reject_score:
+        return None  # a guess of our own holds, it does not refuse
     return _reject(replies.SPAM, _spam(case), "SPAM_REJECT_SCORE")
 
 

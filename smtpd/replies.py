@@ -123,14 +123,14 @@ UNPROVEN = Reply(
     550,
     "5.7.26",
     "We could not prove that this mail comes from the domain in its From field: it has no DKIM "
-    "signature of that domain, and that domain's SPF record does not name the server that sends "
+    "signature of that domain, and no SPF record of that domain names the server that sends "
     "it. Please ask your mail service to set up DKIM or SPF for your domain",
 )
 UNPROVEN_BROKEN = Reply(
     550,
     "5.7.26",
     "We could not prove that this mail comes from the domain in its From field: its DKIM "
-    "signature does not verify, and that domain's SPF record does not name the server that sends "
+    "signature does not verify, and no SPF record of that domain names the server that sends "
     "it. Please ask your mail service to correct its DKIM key or its SPF record",
 )
 UNPROVEN_OTHER = Reply(
@@ -149,11 +149,11 @@ HEADERS_TOO_LARGE = Reply(552, "5.3.4", "The header section is larger than we ta
 _TRANSLATED: Mapping[str, Mapping[Reply, str]] = {
     "fr": {
         UNPROVEN: "Rien ne prouve que ce message vient du domaine de son champ From : il ne porte "
-        "pas de signature DKIM de ce domaine, et l'enregistrement SPF du domaine ne nomme pas le "
+        "pas de signature DKIM de ce domaine, et aucun enregistrement SPF du domaine ne nomme le "
         "serveur d'envoi. Demandez au service qui envoie vos messages de mettre en place DKIM "
         "ou SPF pour votre domaine",
         UNPROVEN_BROKEN: "Rien ne prouve que ce message vient du domaine de son champ From : sa "
-        "signature DKIM n'est pas valable, et l'enregistrement SPF du domaine ne nomme pas le "
+        "signature DKIM n'est pas valable, et aucun enregistrement SPF du domaine ne nomme le "
         "serveur d'envoi. Demandez au service qui envoie vos messages de corriger sa clef DKIM "
         "ou son enregistrement SPF",
         UNPROVEN_OTHER: "Rien ne prouve que ce message vient du domaine de son champ From : DKIM "

@@ -24,6 +24,7 @@ _LITERAL = re.compile(r"\[[A-Za-z0-9.:]{2,60}\]")
 _RECIPIENT = re.compile(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,64}}@{DOMAIN}|postmaster", re.I)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _WORD = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<token>[^ \t\r\n;()="]+)', re.DOTALL)
+COMMENTS_MAX = 8  # before the name; nobody writes more than one
 _RESULTS_FIELD = "authentication-results"
 
 
@@ -37,8 +38,10 @@ def traced(arrival: Arrival, evidence: Evidence, hostname: str) -> Arrival:
 def authserv_id(value: str) -> str:
     """Whose results an unfolded field claims to be, in lower case; "" where nobody can tell."""
     rest = value.lstrip(" \t")
+    comments = 0
     while rest.startswith("("):
-        end = comment_end(rest, 1)
+        comments += 1
+        end = comment_end(rest, 1) if comments <= COMMENTS_MAX else 0
         if not end:
             return ""
         rest = rest[end:].lstrip(" \t")
@@ -76,7 +79,8 @@ def _received(arrival: Arrival, hostname: str) -> str:
         literal = f"IPv6:{peer.ip}" if ":" in peer.ip else peer.ip
         tls = f"\r\n\t(using {peer.tls})" if _TOKEN.fullmatch(peer.tls) else ""
         source = f"from {peer.helo if known else 'unknown'} ([{literal}]){tls}\r\n\t"
-        protocol = ("ESMTP" if peer.extended else "SMTP") + ("S" if peer.tls else "")
+        # RFC 3848: STARTTLS is an extension, so that under TLS it is always ESMTPS.
+        protocol = "ESMTPS" if peer.tls else "ESMTP" if peer.extended else "SMTP"
     # Several recipients are named nowhere: one of them may be a blind copy.
     only = arrival.rcpt_to[0] if len(arrival.rcpt_to) == 1 else ""
     to = f"\r\n\tfor <{only}>" if _RECIPIENT.fullmatch(only) else ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import pickle
+import platform
 import re
 import signal
 import socket
@@ -71,6 +73,13 @@ def send_a_signal(pid: int) -> str:
     return tried(lambda: os.kill(pid, 0))
 
 
+def signal_its_threads(pid: int) -> str:
+    libc = ctypes.CDLL(None, use_errno=True)
+    tgkill = {"x86_64": 234, "aarch64": 131}[platform.machine()]
+    failed = libc.syscall(tgkill, pid, pid, 0)
+    return os.strerror(ctypes.get_errno()) if failed else ""
+
+
 def write_a_file(path: str) -> str:
     return tried(lambda: Path(path).write_text("x" * 10_000))
 
@@ -127,7 +136,9 @@ async def test_no_job_starts_anything(cell: Cell) -> None:
     for job in (fork, start_a_program, become_a_program):
         assert await cell.run(job) == "Operation not permitted"
     assert start_a_program() == ""
-    assert await cell.run(send_a_signal, os.getpid()) == "Operation not permitted"
+    for signal_to in (send_a_signal, signal_its_threads):
+        assert await cell.run(signal_to, os.getpid()) == "Operation not permitted"
+        assert signal_to(os.getpid()) == ""
 
 
 async def test_a_job_reads_files_and_writes_none(cell: Cell, tmp_path: Path) -> None:

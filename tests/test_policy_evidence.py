@@ -8,6 +8,7 @@ import pytest
 
 from smtpd import replies
 from smtpd.evidence import (
+    BY_OURSELVES,
     DkimFinding,
     Evidence,
     Result,
@@ -121,6 +122,7 @@ def test_nobody_can_prove_a_mail_with_two_authors() -> None:
         (signed(Result.PASS, "evil.example"), ("reject", "550 5.7.1", "EMAIL_DOMAIN")),
         (signed(Result.PASS, "sub.us.example"), ("reject", "550 5.7.1", "EMAIL_DOMAIN")),
         (signed(Result.TEMPERROR), ("defer", "451 4.4.3", "DNS_SERVERS")),
+        (signed(Result.TEMPERROR, ""), ("defer", "451 4.4.3", "DNS_SERVERS")),
         (PROVEN, ("reject", "550 5.7.1", "EMAIL_DOMAIN")),
     ],
 )
@@ -137,6 +139,12 @@ def test_bounces_and_mail_for_a_person_are_kept_whatever_was_found(evidence: Evi
     for envelope in ({"mail_from": ""}, {"rcpt_to": FILING}):
         verdict = verdict_on(house=REFUSING, evidence=evidence, **envelope)
         assert verdict.action == "keep"
+
+
+def test_the_light_score_of_our_own_never_refuses() -> None:
+    guessed = replace(PROVEN, spam=SpamFinding(score=10, by=BY_OURSELVES))
+    strict = replace(REFUSING, spam_reject_score=6)
+    assert verdict_on(house=strict, evidence=guessed).action == "hold"
 
 
 @pytest.mark.parametrize("rcpt_to", [FILING, MIXED])

@@ -24,7 +24,7 @@ SENDER = address_hash("ada@example.org")
 # What is counted though no reply was spoken.
 OTHER_KINDS = {
     *("handshake", "hung_up", "untrusted", "bad_header", "too_late"),
-    *("mail", "too_long", "runaway", "clamd", "spamd"),
+    *("mail", "too_long", "runaway", "check", "clamd", "spamd"),
 }
 
 

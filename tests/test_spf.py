@@ -136,6 +136,12 @@ async def test_only_the_client_s_own_family_of_addresses_is_asked_for() -> None:
         assert {one.kind for one in known.asked} == {Kind.TXT, kind}
 
 
+async def test_an_at_sign_within_quotes_belongs_to_the_local_part() -> None:
+    names = publishing("v=spf1 ip4:192.0.2.7 -all")
+    mail_from, _ = await found(names, mail_from='"ada@elsewhere.example"@example.org')
+    assert (mail_from.result, mail_from.domain) == (Result.PASS, "example.org")
+
+
 async def test_what_stands_behind_all_is_not_foreseen() -> None:
     known = zone(publishing("v=spf1 -all include:never.example"))
     await found(known)

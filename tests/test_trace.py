@@ -90,6 +90,7 @@ def test_the_mail_itself_stands_unchanged_below_our_fields() -> None:
             Peer(ip="2001:db8::7", helo="[IPv6:2001:db8::7]", tls="", extended=False),
             r"from \[IPv6:2001:db8::7\] \(\[IPv6:2001:db8::7\]\)\s+by .* with SMTP id .*",
         ),
+        (Peer(ip="192.0.2.7", helo="mx.a.test", tls="TLSv1.3", extended=False), r".*ESMTPS id.*"),
         (Peer(ip="192.0.2.7", helo="a(b;c", tls=""), r"from unknown \(\[192\.0\.2\.7\]\) .*"),
         (None, r"by mx\.us\.example with IMAP id .*"),
     ],
@@ -116,6 +117,7 @@ def test_received_names_no_recipient_where_one_could_be_a_blind_copy() -> None:
         ("", ""),
         ("; spf=pass", ""),
         ("other.example; spf=pass", "other.example"),
+        ("()" * 9 + "mx.us.example; spf=pass", ""),  # nobody writes so many comments
     ],
 )
 def test_whose_results_a_field_claims_to_be(value: str, expected: str) -> None:

@@ -37,11 +37,11 @@ class Names(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         try:
-            query = dns.message.from_wire(data)
-        except dns.exception.DNSException:
+            answer = self._answer(dns.message.from_wire(data))
+        except (dns.exception.DNSException, IndexError):
             return
         if self._transport is not None:
-            self._transport.sendto(self._answer(query).to_wire(), address)
+            self._transport.sendto(answer.to_wire(), address)
 
     def _answer(self, query: dns.message.Message) -> dns.message.Message:
         answer = dns.message.make_response(query)

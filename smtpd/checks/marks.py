@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from smtpd.addresses import domain_of, every_domain, mailboxes
 from smtpd.decoding import decode_words, from_base64
-from smtpd.evidence import Evidence, Result, SpamFinding
+from smtpd.evidence import BY_OURSELVES, Evidence, Result, SpamFinding
 from smtpd.headers import Headers, scan
 from smtpd.mail import Arrival
 
@@ -28,7 +28,6 @@ HOSTS_MANY = 12
 PARTS_MAX = 200
 # Below every sensible SPAM_REJECT_SCORE: a guess holds, it does not refuse.
 SCORE_MAX = 10.0
-BY = "built-in"
 
 
 class Mark(enum.StrEnum):
@@ -145,7 +144,7 @@ def built_in(marks: tuple[Mark, ...], arrival: Arrival, found: Evidence) -> Spam
     """The score of the marks and of what the checks found."""
     signs = (*marks, *_of_the_evidence(arrival, found))
     score = min(SCORE_MAX, sum(mark.weight for mark in signs))
-    return SpamFinding(score=score, by=BY, signs=tuple(mark.value for mark in signs))
+    return SpamFinding(score=score, by=BY_OURSELVES, signs=tuple(mark.value for mark in signs))
 
 
 def _of_the_header(headers: Headers) -> Iterator[Mark]:

@@ -40,7 +40,8 @@ class _Connections(TcpConnectionManager):  # type: ignore[misc]  # the library h
             await writer.drain()
             answer: bytes = await self._receive(reader)
         finally:
-            writer.close()
+            # Not close(): that waits without end for a spamd that does not read.
+            writer.transport.abort()
         return answer
 
     async def _receive(self, reader: StreamReader) -> bytes:

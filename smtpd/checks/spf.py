@@ -20,7 +20,7 @@ T = TypeVar("T")
 TERMS_FORESEEN = 60  # of one record; ten of them may need DNS (RFC 7208 section 4.6.4)
 QUESTIONS_FORESEEN = 25  # what is beyond is asked when it is known to be needed
 LEVELS_FORESEEN = 6
-RECORDS_REMEMBERED = 2048
+RECORDS_REMEMBERED = 256  # of 16 kB each at most (dnswire.MESSAGE_MAX_BYTES)
 
 
 class Run(Protocol):

@@ -128,6 +128,9 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
         self, client_ip: str, identity: str, helo: str, answers: Answers, caps: SpfCaps
     ) -> None:
         super().__init__(i=client_ip, s=identity, h=helo or "unknown")
+        # pyspf splits at the first @; a quoted local part may hold one (RFC 5321 section 4.1.2).
+        self.l, _, self.o = identity.rpartition("@")
+        self.d = self.o
         self._answers = answers
         self._caps = caps
         self._asked: set[Question] = set()

@@ -24,7 +24,7 @@ from smtpd.checks.spam import SpamScanner
 from smtpd.checks.spf_evaluator import SpfCaps
 from smtpd.checks.virus import VirusScanner
 from smtpd.errors import Runaway, Temporary
-from smtpd.events import Event, log
+from smtpd.events import Event
 from smtpd.evidence import (
     DkimFinding,
     DmarcFinding,
@@ -132,7 +132,7 @@ class _Examination:
             # Strangers' bytes do this, and a machine that has too much to do.
             self._sparing.log(Event.BROKE_OFF, kind="runaway", because=trouble.because)
         except Exception as error:  # noqa: BLE001 (the evidence wrapper: unforeseen is temporary)
-            log(Event.TROUBLE, because="a check failed", exc_info=error)
+            self._sparing.log(Event.TROUBLE, kind="check", because="a check failed", exc_info=error)
         return otherwise
 
     async def _spf(self) -> tuple[SpfFinding, SpfFinding]:

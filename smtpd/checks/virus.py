@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aioclamd import BufferTooLongError as TooLong
-from aioclamd import ClamdAsyncClient, ClamdError
+import asyncio
 
 from config.checks_settings import ChecksSettings
 from smtpd.decoding import one_line
@@ -13,13 +12,14 @@ from smtpd.tally import Sparing
 
 NAME_MAX = 100
 PING_S = 2.0
-# The library asks for a kilobyte at a time, each in a thread; a mail is in memory already.
-_BLOCK_BYTES = 262_144
+# clamd answers with one short line.
+ANSWER_MAX_BYTES = 1024
+# Far below clamd's StreamMaxLength, which no block may exceed, and few enough for a large mail.
+_BLOCK_BYTES = 65_536
 # clamd's StreamMaxLength is 100 MB by default, 25 in Debian; below this nobody's is. A smaller
 # mail whose connection breaks met a clamd that fell over, not one that found it too large.
 NEVER_TOO_LARGE_BYTES = 1_048_576
 
-_AWAY = VirusFinding(scan=Scan.AWAY)
 _TOO_LARGE = VirusFinding(scan=Scan.TOO_LARGE)
 
 
@@ -35,49 +35,67 @@ class VirusScanner:
         """What clamd says of the mail; never raises but CancelledError."""
         if not self._host:
             return VirusFinding()
-        client = ClamdAsyncClient(self._host, self._port, timeout=self._timeout_s)
         try:
-            said = await client.instream(_Blocks(raw))
-        except TooLong:
-            return _TOO_LARGE
-        except (ClamdError, OSError, UnicodeError) as error:
+            found = _verdict(await self._ask(b"nINSTREAM\n", raw, self._timeout_s))
+        except (OSError, UnicodeError) as error:
             # clamd closes at once on what is too large for it; its word may be lost with that.
             large = len(raw) > NEVER_TOO_LARGE_BYTES
-            if large and _broke_off(error) and await self.answers():
+            if large and isinstance(error, ConnectionError) and await self.answers():
                 return _TOO_LARGE
-            return self._away(error)
-        (status, reason), *_ = (said or {"": ("", "")}).values()
-        if status == "FOUND":
-            name = one_line(str(reason), NAME_MAX).encode("ascii", "replace").decode()
-            return VirusFinding(scan=Scan.FOUND, name=name)
-        return VirusFinding(scan=Scan.CLEAN) if status == "OK" else self._away(None)
+            return self._away(type(error).__name__)
+        return found or self._away("it gave no verdict")
 
     async def answers(self) -> bool:
         """Whether clamd is there."""
         try:
-            client = ClamdAsyncClient(self._host, self._port, timeout=PING_S)
-            return bool(await client.ping() == "PONG")
-        except (ClamdError, OSError, UnicodeError):
+            return await self._ask(b"nPING\n", b"", PING_S) == "PONG"
+        except (OSError, UnicodeError):
             return False
 
-    def _away(self, error: Exception | None) -> VirusFinding:
-        because = type(error).__name__ if error else "it gave no verdict"
+    async def _ask(self, command: bytes, stream: bytes, within_s: float) -> str:
+        """The first line that clamd answers. Raises OSError, and so TimeoutError."""
+        async with asyncio.timeout(within_s):
+            reader, writer = await asyncio.open_connection(self._host, self._port)
+            try:
+                writer.write(command)
+                if stream:
+                    await _send(stream, writer)
+                return await _line(reader)
+            finally:
+                # Not closed: that would wait, without end, for a frozen clamd to take the rest.
+                writer.transport.abort()
+
+    def _away(self, because: str) -> VirusFinding:
         self._sparing.log(Event.AWAY, kind="clamd", neighbour="clamd", because=because)
-        return _AWAY
+        return VirusFinding(scan=Scan.AWAY)
 
 
-def _broke_off(error: Exception) -> bool:
-    """Whether an open connection was reset; the library wraps what happens while it reads."""
-    broken = (ConnectionResetError, BrokenPipeError)
-    return isinstance(error, broken) or isinstance(error.__cause__, broken)
+async def _send(stream: bytes, writer: asyncio.StreamWriter) -> None:
+    """In blocks, each behind its length in four bytes; one without any ends it."""
+    for at in range(0, len(stream), _BLOCK_BYTES):
+        block = stream[at : at + _BLOCK_BYTES]
+        writer.write(len(block).to_bytes(4, "big") + block)
+        await writer.drain()
+    writer.write(bytes(4))
+    await writer.drain()
 
 
-class _Blocks:
-    """A mail as a file that reads in large blocks, whatever it is asked for."""
+async def _line(reader: asyncio.StreamReader) -> str:
+    """Cut where it is longer than any answer of clamd's."""
+    answer = b""
+    while b"\n" not in answer and len(answer) < ANSWER_MAX_BYTES:
+        block = await reader.read(ANSWER_MAX_BYTES)
+        if not block:
+            break
+        answer += block
+    return answer[:ANSWER_MAX_BYTES].partition(b"\n")[0].decode("ascii", "replace").strip()
 
-    def __init__(self, raw: bytes) -> None:
-        self._raw = memoryview(raw)
 
-    def read(self, _size: int) -> bytes:
-        block, self._raw = self._raw[:_BLOCK_BYTES], self._raw[_BLOCK_BYTES:]
-        return bytes(block)
+def _verdict(said: str) -> VirusFinding | None:
+    """None where it is no clear word."""
+    if said == "stream: OK":
+        return VirusFinding(scan=Scan.CLEAN)
+    if said.startswith("stream: ") and said.endswith(" FOUND"):
+        name = one_line(said.removeprefix("stream: ").removesuffix(" FOUND"), NAME_MAX)
+        return VirusFinding(scan=Scan.FOUND, name=name.encode("ascii", "replace").decode())
+    return _TOO_LARGE if said.startswith("INSTREAM size limit exceeded") else None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import accepting, answering, checking, checks, machine, memory, waiting
+from tests.bench import accepting, answering, cell, checking, checks, machine, memory, waiting
 from tests.bench.houses import Neighbours
 from tests.bench.instant_ai import InstantAi
 from tests.chaos.loop_thread import LoopThread
@@ -18,7 +18,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("accepting", "queueing", "checks", "checking", "answering", "memory", "waiting")
+PARTS = ("accepting", "queueing", "cell", "checks", "checking", "answering", "memory", "waiting")
 DEPTHS = (10, 100_000)
 DEPTHS_LONG = (10, 100_000, 1_000_000)
 
@@ -38,6 +38,7 @@ def _measurements(
     return {
         "accepting": lambda: accepting.run(neighbours, rounds, answer=False),
         "queueing": queueing,
+        "cell": cell.run,
         "checks": checks.run,
         "checking": lambda: checking.run_checked(neighbours, rounds),
         "answering": lambda: answering.run(neighbours, outside, core, rounds),
