@@ -1,4 +1,4 @@
-"""Servers of few words: one that says one thing and hangs up, one that is deaf."""
+"""A server that hears its client out, says one thing, and hangs up."""
 
 from __future__ import annotations
 
@@ -23,22 +23,5 @@ async def saying(answer: bytes, *, after: bytes) -> AsyncIterator[int]:
     port = free_port()
     server = await asyncio.start_server(serve, HOST, port)
     yield port
-    server.close()
-    await server.wait_closed()
-
-
-@asynccontextmanager
-async def deaf() -> AsyncIterator[int]:
-    """The port of a server that takes connections, and neither reads nor says anything."""
-    silent = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await silent.wait()
-        writer.close()
-
-    port = free_port()
-    server = await asyncio.start_server(serve, HOST, port, limit=1)
-    yield port
-    silent.set()
     server.close()
     await server.wait_closed()
