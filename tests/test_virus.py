@@ -16,11 +16,13 @@ import pytest
 from config.checks_settings import ChecksSettings
 from smtpd.checks.virus import VirusScanner
 from smtpd.evidence import Scan, VirusFinding
+from tests.deaf import connections_to, deaf
 from tests.saying import saying
 from tests.servers.clamd import EICAR, ClamServer
 from tests.servers.process import HOST, free_port
 
 END = b"\0\0\0\0"  # of what is to be scanned
+LARGE_BYTES = 20_000_000  # no kernel takes that much from us
 
 
 def scanner(port: int, timeout_s: float = 10) -> VirusScanner:
@@ -102,6 +104,7 @@ async def test_a_scanner_that_is_gone_or_frozen_is_away(clamd: ClamServer) -> No
         (b"\xff\xfe\n", Scan.AWAY),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", Scan.AWAY),
         (b"x" * 200_000, Scan.AWAY),
+        (b"stream: " + b"x: " * 10_000 + b"FOUND\n", Scan.AWAY),
     ],
 )
 async def test_nothing_but_a_clear_word_counts(answer: bytes, expected: Scan) -> None:
@@ -149,3 +152,11 @@ async def test_a_virus_s_name_is_one_short_line() -> None:
     assert found.name.isascii()
     assert found.name.isprintable()
     assert len(found.name) <= 100
+
+
+async def test_a_scanner_that_does_not_read_is_let_go_of_in_time() -> None:
+    with deaf() as port:
+        async with asyncio.timeout(15):
+            assert (await scanner(port, timeout_s=0.5).scan(b"x" * LARGE_BYTES)).scan is Scan.AWAY
+        await asyncio.sleep(0)  # a transport ends in the loop's next round
+        assert not connections_to(port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from asyncio import StreamReader
 
 from aiospamc.client import Client
@@ -12,7 +13,6 @@ from aiospamc.requests import Request
 from aiospamc.responses import Response, ResponseException
 
 from config.checks_settings import ChecksSettings
-from smtpd.decoding import one_line
 from smtpd.events import Event
 from smtpd.evidence import SpamFinding
 from smtpd.tally import Sparing
@@ -21,6 +21,8 @@ from smtpd.tally import Sparing
 SPAMD_BYTES = 512_000
 SIGNS_MAX = 50
 SIGN_MAX = 60  # characters
+# The name of a rule; a sign is logged, and holds no stranger's words.
+_RULE = re.compile(rf"[A-Za-z0-9_]{{1,{SIGN_MAX}}}")
 SCORE_MAX = 1_000_000.0  # GTUBE has 1,000
 # Of an answer: 500 names of rules have room. The library would read without end, and its
 # parser takes ten seconds, in which nobody is served, for two megabytes of fields.
@@ -87,7 +89,7 @@ class SpamScanner:
             self._say_away("its score is no number")
             return None
         words = said.body[: SIGNS_MAX * SIGN_MAX].decode("ascii", "replace").split(",")
-        signs = tuple(one_line(word, SIGN_MAX) for word in words[:SIGNS_MAX] if word.strip())
+        signs = tuple(word for word in map(str.strip, words[:SIGNS_MAX]) if _RULE.fullmatch(word))
         return SpamFinding(score=score, by="spamd", signs=signs)
 
     def _say_away(self, because: str) -> None:

@@ -9,7 +9,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import accepting, answering, cell, checking, checks, machine, memory, waiting
+from tests.bench import (
+    accepting,
+    answering,
+    cell,
+    checking,
+    checks,
+    machine,
+    memory,
+    spam,
+    waiting,
+)
 from tests.bench.houses import Neighbours
 from tests.bench.instant_ai import InstantAi
 from tests.chaos.loop_thread import LoopThread
@@ -18,7 +28,10 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("accepting", "queueing", "cell", "checks", "checking", "answering", "memory", "waiting")
+PARTS = (
+    *("accepting", "queueing", "cell", "checks", "spam", "checking"),
+    *("answering", "memory", "waiting"),
+)
 DEPTHS = (10, 100_000)
 DEPTHS_LONG = (10, 100_000, 1_000_000)
 
@@ -40,6 +53,7 @@ def _measurements(
         "queueing": queueing,
         "cell": cell.run,
         "checks": checks.run,
+        "spam": spam.run,
         "checking": lambda: checking.run_checked(neighbours, rounds),
         "answering": lambda: answering.run(neighbours, outside, core, rounds),
         "memory": lambda: memory.run(neighbours),
