@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from smtpd.checks.spf_evaluator import Evaluated, SpfCaps, domain_of_identity, evaluate
+from smtpd.checks.spf_evaluator import Evaluated, SpfCaps, evaluate, identities
 from smtpd.evidence import SpfFinding
 from smtpd.questions import Answer, Kind, Lookup, Question
 
@@ -33,13 +33,18 @@ async def check(
     client_ip: str, mail_from: str, helo: str, *, run: Run, lookup: Lookup, caps: SpfCaps
 ) -> tuple[SpfFinding, SpfFinding]:
     """The findings for MAIL FROM and for HELO."""
-    answers = await _foreseen(client_ip, mail_from, helo, lookup, caps)
+    family = Kind.AAAA if ":" in client_ip and "." not in client_ip else Kind.A
+    domains = dict.fromkeys(one.domain for one in identities(mail_from, helo))
+    missing = tuple(Question(domain, Kind.TXT) for domain in domains if domain)
+    answers: dict[Question, Answer] = {}
     while True:
+        # Each round asks something new, and the evaluator stops beyond its number.
+        answers |= await _ask(missing, lookup)
+        await _foresee(missing, answers, family, lookup, caps)
         evaluated: Evaluated = await run(evaluate, client_ip, mail_from, helo, answers, caps)
         if not evaluated.missing:
             return evaluated.mail_from, evaluated.helo
-        # Each round asks something new, and the evaluator stops beyond its number.
-        answers |= await _ask(evaluated.missing, lookup)
+        missing = evaluated.missing
 
 
 async def _ask(questions: Iterable[Question], lookup: Lookup) -> dict[Question, Answer]:
@@ -47,27 +52,26 @@ async def _ask(questions: Iterable[Question], lookup: Lookup) -> dict[Question, 
     return dict(zip(asked, await asyncio.gather(*map(lookup, asked)), strict=True))
 
 
-async def _foreseen(
-    client_ip: str, mail_from: str, helo: str, lookup: Lookup, caps: SpfCaps
-) -> dict[Question, Answer]:
-    """Answers to what the records, followed level by level, are likely to need."""
-    family = Kind.AAAA if ":" in client_ip and "." not in client_ip else Kind.A
-    domains = map(domain_of_identity, (mail_from, f"postmaster@{helo}"))
-    questions = [Question(domain, Kind.TXT) for domain in dict.fromkeys(domains) if domain]
-    answers: dict[Question, Answer] = {}
+async def _foresee(
+    asked: tuple[Question, ...],
+    answers: dict[Question, Answer],
+    family: Kind,
+    lookup: Lookup,
+    caps: SpfCaps,
+) -> None:
+    """Add answers to what the answers to `asked`, followed level by level, are likely to need."""
+    most = min(QUESTIONS_FORESEEN, caps.queries_max)
     for _ in range(LEVELS_FORESEEN):
-        room = min(QUESTIONS_FORESEEN, caps.queries_max) - len(answers)
-        new = [one for one in dict.fromkeys(questions) if one not in answers][: max(0, room)]
-        if not new:
-            break
-        found = await _ask(new, lookup)
-        answers |= found
-        questions = [
-            following
-            for question, answer in found.items()
-            for following in _needs(question, answer, family, caps.record_max_bytes)
-        ]
-    return answers
+        following = dict.fromkeys(
+            one
+            for question in asked
+            for one in _needs(question, answers[question], family, caps.record_max_bytes)
+            if one not in answers
+        )
+        asked = tuple(following)[: max(0, most - len(answers))]
+        if not asked:
+            return
+        answers |= await _ask(asked, lookup)
 
 
 @lru_cache(maxsize=RECORDS_REMEMBERED)
