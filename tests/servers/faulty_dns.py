@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import socketserver
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from io import BufferedIOBase
 from typing import Self
 
 import dns.flags
@@ -19,6 +22,8 @@ import dns.rrset
 
 from tests.servers.process import HOST, free_port
 
+_LATE_S = 2.0  # beyond the patience of whoever tests with half a second
+_BETWEEN_BYTES_S = 0.1
 _SOA = "ns.test. hostmaster.test. 1 2 3 4 40"
 
 Fault = Callable[[dns.message.Message, bool], list[bytes]]
@@ -88,6 +93,19 @@ def _by_tcp(wire: Callable[[dns.message.Message], bytes]) -> Fault:
     return fault
 
 
+def _late(query: dns.message.Message, _tcp: bool) -> list[bytes]:
+    time.sleep(_LATE_S)
+    return [_answer(query, '"late"').to_wire()]
+
+
+def _wrong_id(query: dns.message.Message) -> bytes:
+    return _wrong_id_first(query, True)[0]
+
+
+def _another_question(query: dns.message.Message) -> bytes:
+    return _another_question_first(query, True)[0]
+
+
 def _still_truncated(query: dns.message.Message) -> bytes:
     return _truncated(query, False)[0]
 
@@ -126,6 +144,10 @@ FAULTS: dict[str, Fault] = {
     "bare": _coded(dns.rcode.NOERROR),
     "lame": _coded(dns.rcode.NOERROR, "NS", "ns.elsewhere.test."),
     "still-truncated": _by_tcp(_still_truncated),
+    "late": _late,
+    "tcp-drips": _by_tcp(lambda query: _answer(query, '"drop by drop"').to_wire()),
+    "tcp-wrong-id": _by_tcp(_wrong_id),
+    "tcp-other-question": _by_tcp(_another_question),
     "tcp-garbage": _by_tcp(lambda query: struct.pack("!H", query.id) + b"\xff" * 40),
     "tcp-nothing": _by_tcp(lambda _query: b""),
     "tcp-many": _by_tcp(lambda query: _many(query, False)[0]),
@@ -151,8 +173,10 @@ class FaultyDns:
         class ByTcp(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 size = struct.unpack("!H", self.rfile.read(2))[0]
-                for wire in _react(self.rfile.read(size), tcp=True, asked=asked):
-                    self.wfile.write(struct.pack("!H", len(wire)) + wire)
+                data = self.rfile.read(size)
+                for wire in _react(data, tcp=True, asked=asked):
+                    message = struct.pack("!H", len(wire)) + wire
+                    _write(self.wfile, message, slowly=b"tcp-drips" in data)
 
         self.port = free_port()
         self._udp = socketserver.ThreadingUDPServer((HOST, self.port), ByUdp)
@@ -183,6 +207,17 @@ def _react(data: bytes, *, tcp: bool, asked: Counter[str]) -> list[bytes]:
     if label == "lost" and asked[label] == 1:
         return []
     return FAULTS.get(label, _coded(dns.rcode.NXDOMAIN))(query, tcp)
+
+
+def _write(stream: BufferedIOBase, message: bytes, *, slowly: bool) -> None:
+    """Whole, or a byte at a time for as long as somebody listens."""
+    if not slowly:
+        stream.write(message)
+        return
+    with contextlib.suppress(OSError):
+        for octet in message:
+            stream.write(bytes((octet,)))
+            time.sleep(_BETWEEN_BYTES_S)
 
 
 def _forge(data: bytes, asker: tuple[str, int]) -> None:
