@@ -6,8 +6,9 @@ memory. It is no wall against code that took the process over.
 
 Each process is a plain child with two pipes, driven by the event loop: no helper
 threads, nothing polls, an idle cell costs no CPU, and the death of one child touches
-no other. A child starts with an empty environment and is killed by the kernel when
-this process dies. Neighbour: smtpd/inmate.py, the inside.
+no other: it is replaced at once, before anybody asks for it. A child starts with an
+empty environment and is killed by the kernel when this process dies. Neighbours:
+smtpd/inmate.py, the inside; smtpd/confinement.py, what it may not do.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import pickle
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -46,13 +48,16 @@ class Cell:
     ) -> None:
         self._timeout_s = timeout_s
         self._children = [_Child(memory_bytes, preload) for _ in range(processes)]
-        self._idle: asyncio.LifoQueue[_Child] = asyncio.LifoQueue()
+        self._idle: list[_Child] = []
+        self._waiting: deque[asyncio.Future[_Child]] = deque()
+        self._renewals: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     async def start(self) -> None:
         """Start every process; raises what a module of `preload` raised."""
         for child in self._children:
             await child.ready()
-            self._idle.put_nowait(child)
+            self._hand_on(child)
 
     @property
     def confinement(self) -> str:
@@ -77,28 +82,69 @@ class Cell:
         try:
             status, answer = await child.ask(request, most_s)
         finally:
-            self._idle.put_nowait(child)
+            self._give_back(child)
         # The child runs our code on a stranger's bytes; it does not repeat them as a pickle.
         result = pickle.loads(answer)  # noqa: S301
         if status == inmate.RAISED:
             raise result
         return result  # type: ignore[no-any-return]
 
-    async def _free(self, wait_s: float | None) -> _Child:
-        try:
-            return self._idle.get_nowait()
-        except asyncio.QueueEmpty:
-            pass
-        try:
-            async with asyncio.timeout(wait_s):
-                return await self._idle.get()
-        except TimeoutError:
-            raise Temporary("no process of the cell is free") from None
-
     async def stop(self) -> None:
         """End every process; a job that still runs gets Runaway."""
+        self._stopped = True
         for child in self._children:
-            await child.stop()
+            child.stopped = True
+            child.kill()
+        await asyncio.gather(*self._renewals, return_exceptions=True)
+        for child in self._children:
+            await child.end()
+
+    async def _free(self, wait_s: float | None) -> _Child:
+        while self._idle:
+            child = self._idle.pop()
+            if child.runs or self._stopped:
+                return child
+            self._give_back(child)  # it died while it was idle
+        waiting: asyncio.Future[_Child] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            async with asyncio.timeout(wait_s):
+                return await waiting
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if not waiting.cancelled():  # it came in the very moment
+                self._hand_on(waiting.result())
+            if isinstance(error, TimeoutError):
+                raise Temporary("no process of the cell is free") from None
+            raise
+
+    def _give_back(self, child: _Child) -> None:
+        """The next caller gets it, with a process that runs: starting one is not his wait."""
+        if child.runs or self._stopped:
+            self._hand_on(child)
+            return
+        renewal = asyncio.create_task(self._renew(child), name="a process of the cell starts")
+        self._renewals.add(renewal)
+        renewal.add_done_callback(self._renewed)
+
+    async def _renew(self, child: _Child) -> None:
+        try:
+            await child.ready()
+        finally:
+            self._hand_on(child)
+
+    def _renewed(self, renewal: asyncio.Task[None]) -> None:
+        self._renewals.discard(renewal)
+        if not renewal.cancelled():
+            renewal.exception()  # whoever asks this child next tries again, and is told
+
+    def _hand_on(self, child: _Child) -> None:
+        """To whoever has waited longest, so that nobody overtakes."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(child)
+                return
+        self._idle.append(child)
 
 
 class _Child:
@@ -110,15 +156,19 @@ class _Child:
         self._process: Process | None = None
         self._killed: Process | None = None
         self._jobs = 0
-        self._stopped = False
+        self.stopped = False
         self.confinement = "it was not started yet"
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process, as far as we were told."""
+        process = self._process
+        return bool(process and process.returncode is None and not _stdout(process).at_eof())
 
     async def ready(self) -> Process:
         """The process, started first where there is none."""
         process = self._process
-        if process and process.returncode is None and not _stdout(process).at_eof():
-            return process
-        return await self._begin()
+        return process if process and self.runs else await self._begin()
 
     async def ask(self, request: bytes, timeout_s: float) -> tuple[bytes, bytes]:
         """One job's status and answer. Unless it ended well, the process is gone after it."""
@@ -141,17 +191,12 @@ class _Child:
             raise Runaway("its process ended") from None
         finally:
             if not well:
-                self._kill()
+                self.kill()
         return status, answer
 
-    async def stop(self) -> None:
-        """End the process, and start no other."""
-        self._stopped = True
-        await self._end()
-
-    async def _end(self) -> None:
+    async def end(self) -> None:
         """Kill the process and wait until the kernel took it away."""
-        self._kill()
+        self.kill()
         process, self._killed = self._killed, None
         if process and process.stdin:
             # A child that the kernel does not take away is left to it; what broke the pipe is
@@ -163,15 +208,16 @@ class _Child:
                     await process.stdin.wait_closed()
 
     async def _begin(self) -> Process:
-        if self._stopped:
+        if self.stopped:
             raise Runaway("the cell was stopped")
-        await self._end()  # the former gives its memory back first
+        await self.end()  # the former gives its memory back first
         self._jobs = 0
         well = False
         try:
             async with asyncio.timeout(START_S):
                 process = self._process = await self._spawn()
-                if self._stopped:
+                if self.stopped:  # meanwhile, when nobody could kill it yet
+                    await self.end()
                     raise Runaway("the cell was stopped")
                 status, answer = await _answer(process)
             told = pickle.loads(answer)  # noqa: S301 (as in Cell.run)
@@ -183,7 +229,7 @@ class _Child:
             raise Temporary("a process of the cell did not start") from None
         finally:
             if not well:
-                self._kill()
+                self.kill()
         return process
 
     async def _spawn(self) -> Process:
@@ -198,7 +244,8 @@ class _Child:
             limit=_PIPE_BUFFER_BYTES,
         )
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """End the process; whoever waits for its answer gets Runaway."""
         process, self._process = self._process, None
         if process:
             self._killed = process

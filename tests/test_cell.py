@@ -31,11 +31,14 @@ ROOT = Path(__file__).parent.parent
 
 def inmates() -> list[psutil.Process]:
     """The cell processes of this test; servers of other tests may be children of ours, too."""
-    return [
-        child
-        for child in psutil.Process().children()
-        if any(word.endswith("inmate.py") for word in child.cmdline())
-    ]
+    return [child for child in psutil.Process().children() if is_inmate(child)]
+
+
+def is_inmate(child: psutil.Process) -> bool:
+    try:
+        return any(word.endswith("inmate.py") for word in child.cmdline())
+    except psutil.NoSuchProcess:  # it ended meanwhile
+        return False
 
 
 def echo(value: object) -> object:
@@ -172,6 +175,66 @@ async def test_an_idle_process_that_died_is_replaced_unseen(cell: Cell) -> None:
     os.kill(idle, signal.SIGKILL)
     assert ends(idle)  # and our loop had no turn to notice
     assert await cell.run(echo, 1) == 1
+
+
+async def test_a_process_that_was_killed_is_replaced_before_anybody_asks(cell: Cell) -> None:
+    before = {child.pid for child in inmates()}
+    with pytest.raises(Runaway):
+        await cell.run(wait_for_a_lock, timeout_s=0.2)
+    # Its start is not the next one's wait.
+    with pytest.raises(Temporary, match="no process of the cell is free"):
+        await cell.run(echo, 1, wait_s=0.001)
+    assert await cell.run(pid, wait_s=20) not in before
+
+
+async def test_nobody_overtakes_who_waits_for_a_process(cell: Cell) -> None:
+    order = []
+
+    async def ask(name: str, times: int) -> None:
+        for _ in range(times):
+            await cell.run(echo, name)
+            order.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ask("greedy", 5))
+        group.create_task(ask("patient", 1))
+    assert order[:2] == ["greedy", "patient"]
+
+
+async def test_a_process_given_in_the_moment_of_cancelling_is_not_lost(cell: Cell) -> None:
+    async def first() -> None:
+        await cell.run(echo, 1)
+        second.cancel()
+
+    running = asyncio.create_task(first())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(cell.run(echo, 2))
+    await running
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert await cell.run(echo, 3, wait_s=20) == 3
+
+
+async def test_stopping_while_a_process_is_replaced_leaves_none(cell: Cell) -> None:
+    with pytest.raises(Runaway):
+        await cell.run(end)
+    await asyncio.sleep(0)
+    await cell.stop()
+    assert inmates() == []
+
+
+async def test_stopping_while_a_caller_starts_a_process_leaves_none(cell: Cell) -> None:
+    idle = await cell.run(pid)
+    os.kill(idle, signal.SIGKILL)
+    assert ends(idle)
+    job = asyncio.create_task(cell.run(echo, 1))
+    # Nothing tells us of the moment in which it was started, and nobody knows it yet.
+    while not (started := [one for one in inmates() if one.pid != idle]):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await cell.stop()
+    with pytest.raises(Runaway, match="stopped"):
+        await job
+    assert ends(started[0].pid)
 
 
 async def test_a_cancelled_job_s_process_is_killed(cell: Cell) -> None:
