@@ -56,6 +56,10 @@ def test_several_delimiters_split_and_all_are_joined_by_dots() -> None:
     assert name("%{o-}", o="my-bank.example") == "my.bank.example"
 
 
+def test_where_delimiters_are_given_a_dot_is_none() -> None:
+    assert name("%{l1-}", l="a.b-c.d") == "c.d"
+
+
 def test_a_macro_in_capitals_is_escaped_for_a_link() -> None:
     assert name("%{L}.x.example", l="~jack&jill=up_a") == "~jack%26jill%3Dup_a.x.example"
     assert name("%{L}.x.example", l="\udcff") == "%3F.x.example"
