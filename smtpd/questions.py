@@ -53,6 +53,16 @@ class Answer(NamedTuple):
         """Whether asking again may tell more."""
         return self.status in (Status.SERVFAIL, Status.TIMEOUT)
 
+    @property
+    def texts(self) -> list[bytes]:
+        """What TXT records say."""
+        return [record for record in self.records if isinstance(record, bytes)]
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts of MX records."""
+        return [record[1] for record in self.records if isinstance(record, tuple)]
+
 
 Answers = Mapping[Question, Answer]
 

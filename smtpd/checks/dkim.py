@@ -112,7 +112,7 @@ def _key(answer: Answer | None, signature: Signature) -> Key:
     """The one key that DNS gave. Raises Flaw."""
     if answer is None or answer.unanswered:
         raise Flaw(Result.TEMPERROR, "DNS gave no answer about its key")
-    records = [one for one in answer.records if isinstance(one, bytes) and looks_like_a_key(one)]
+    records = [one for one in answer.texts if looks_like_a_key(one)]
     if not records:
         raise Flaw(Result.PERMERROR, "there is no key")
     # Section 3.6.2.2: of several nobody knows which one is meant.

@@ -7,7 +7,6 @@ is always aligned.
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from smtpd.checks.dmarc_walk import (
     organisations,
 )
 from smtpd.evidence import DkimFinding, DmarcFinding, Result, SpfFinding
+from smtpd.inquiry import ask_all
 from smtpd.questions import Answer, Kind, Lookup, Question, Status
 
 
@@ -185,12 +185,7 @@ class _Check:
     async def _ask(self, questions: Iterable[Question]) -> None:
         # Side by side: a walk past silent nameservers costs one timeout, not seven, for the
         # price of a few questions above a record with psd=n.
-        async with asyncio.TaskGroup() as group:
-            for question in questions:
-                group.create_task(self._learn(question), name=f"dmarc {question.kind}")
-
-    async def _learn(self, question: Question) -> None:
-        self._answers[question] = await self._lookup(question)
+        self._answers |= await ask_all(questions, self._lookup)
 
     def _walk(self, domain: str) -> Walk:
         """The steps that were asked, up to the one that ends the walk."""

@@ -6,13 +6,13 @@ enough when DNS is known. Neighbours: smtpd/checks/spf_evaluator.py, smtpd/check
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from smtpd.checks.spf_evaluator import Evaluated, SpfCaps, evaluate, identities
 from smtpd.evidence import SpfFinding
+from smtpd.inquiry import ask_all
 from smtpd.questions import Answer, Kind, Lookup, Question
 
 T = TypeVar("T")
@@ -39,17 +39,12 @@ async def check(
     answers: dict[Question, Answer] = {}
     while True:
         # Each round asks something new, and the evaluator stops beyond its number.
-        answers |= await _ask(missing, lookup)
+        answers |= await ask_all(missing, lookup)
         await _foresee(missing, answers, family, lookup, caps)
         evaluated: Evaluated = await run(evaluate, client_ip, mail_from, helo, answers, caps)
         if not evaluated.missing:
             return evaluated.mail_from, evaluated.helo
         missing = evaluated.missing
-
-
-async def _ask(questions: Iterable[Question], lookup: Lookup) -> dict[Question, Answer]:
-    asked = tuple(questions)
-    return dict(zip(asked, await asyncio.gather(*map(lookup, asked)), strict=True))
 
 
 async def _foresee(
@@ -71,7 +66,7 @@ async def _foresee(
         asked = tuple(following)[: max(0, most - len(answers))]
         if not asked:
             return
-        answers |= await _ask(asked, lookup)
+        answers |= await ask_all(asked, lookup)
 
 
 @lru_cache(maxsize=RECORDS_REMEMBERED)
@@ -80,10 +75,8 @@ def _needs(
 ) -> tuple[Question, ...]:
     """What an answer makes it likely that is asked next."""
     if question.kind is Kind.MX:
-        hosts = [record[1] for record in answer.records if isinstance(record, tuple)]
-        return tuple(Question(host, family) for host in hosts[:10] if host)
-    texts = [record for record in answer.records if isinstance(record, bytes)]
-    found = [text for text in texts if text[:7].lower() == b"v=spf1 "]
+        return tuple(Question(host, family) for host in answer.hosts[:10] if host)
+    found = [text for text in answer.texts if text[:7].lower() == b"v=spf1 "]
     if len(found) != 1 or len(found[0]) > record_max_bytes:
         return ()
     return tuple(_of_terms(found[0].decode("latin-1"), question.name, family))

@@ -34,7 +34,7 @@ from smtpd.evidence import (
     SpfFinding,
     VirusFinding,
 )
-from smtpd.inquiry import Inquiry, Names
+from smtpd.inquiry import Inquiry, Names, ask_all
 from smtpd.mail import Arrival
 from smtpd.questions import Kind, Question
 from smtpd.tally import Sparing
@@ -152,8 +152,7 @@ class _Examination:
     async def _content(self) -> Content:
         """What is written in the mail itself: signatures, and marks of spam."""
         caps, headers = DkimCaps.of(self._settings), self._arrival.headers
-        asked = questions(headers, caps)
-        answers = dict(zip(asked, await asyncio.gather(*map(self._lookup, asked)), strict=True))
+        answers = await ask_all(questions(headers, caps), self._lookup)
         raw = self._arrival.raw
         if not headers.has("dkim-signature"):
             raw = raw[: headers.body_at + BODY_BYTES]
@@ -165,7 +164,7 @@ class _Examination:
         if not domain or domain.startswith("["):
             return False
         answer = await self._lookup(Question(domain, Kind.MX))
-        return [record[1] for record in answer.records if isinstance(record, tuple)] == [""]
+        return answer.hosts == [""]
 
     async def _virus(self) -> VirusFinding:
         return await self._verifier.virus.scan(self._arrival.raw)
