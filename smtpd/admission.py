@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Protocol
 
 from smtpd import replies
+from smtpd.neighbourhood import unmapped
 from smtpd.replies import Reply
 
 # Nobody is sent away who was heard this lately: a client needs a moment for its next command.
@@ -127,5 +128,4 @@ def ip_of(peername: object) -> str:
     ip = str(peername[0]).partition("%")[0]
     if ":" not in ip:
         return ip
-    address = IPv6Address(ip)
-    return str(address.ipv4_mapped or address)
+    return str(unmapped(ip_address(ip)))

@@ -63,8 +63,7 @@ class Listener:
             receive=receive,
             objection=objection,
             tls=tls,
-            neighbourhood=neighbourhood
-            or Neighbourhood(trusted=settings.trusted_networks, gateways=frozenset()),
+            neighbourhood=neighbourhood or Neighbourhood(trusted=settings.trusted_networks),
             data=DataLimits(
                 message_max_bytes=settings.message_max_bytes,
                 min_rate=settings.data_min_rate,

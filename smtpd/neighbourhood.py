@@ -55,6 +55,11 @@ class Neighbourhood:
         return self.trusts(ip) or (_is_public(address) and address not in self._ways_out)
 
 
+def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """An IPv4 peer as such: a socket of both families shows it as ::ffff:192.0.2.1."""
+    return (address.version == 6 and address.ipv4_mapped) or address
+
+
 def default_gateways(tables: Path = Path("/proc/net")) -> frozenset[str]:
     """The gateways of this machine's default routes; none where Linux does not tell them."""
     found = {*_gateways_v4(tables / "route"), *_gateways_v6(tables / "ipv6_route")}
@@ -69,11 +74,9 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 @functools.lru_cache(maxsize=ADDRESSES_REMEMBERED)
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        address = ipaddress.ip_address(text)
+        return unmapped(ipaddress.ip_address(text))
     except ValueError:
         return None
-    # A socket of both families shows IPv4 clients as mapped.
-    return (address.version == 6 and address.ipv4_mapped) or address
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

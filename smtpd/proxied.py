@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 
-from smtpd.admission import ip_of
 from smtpd.intake import HungUp, Intake
 from smtpd.proxy import BadProxyHeader, read_header
 
@@ -43,4 +42,4 @@ async def client_behind(intake: Intake) -> str:
             raise
         raise NoClientNamed("bad_header") from None
     intake.put_back(read[header.size_bytes :])
-    return ip_of((header.source_ip,))
+    return header.source_ip

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from smtpd.neighbourhood import unmapped
+
 V1_MAX_BYTES = 107  # section 2.1: the longest line, with its CRLF
 # Section 2.2 allows 65535. Two socket paths take 216, a client's certificate name and the like
 # some hundred more.
@@ -74,7 +76,7 @@ def _v1_source(family: bytes, words: list[bytes]) -> str:
         raise BadProxyHeader("an address of the other family")
     if not all(map(_is_port, words[2:])):
         raise BadProxyHeader("not a port")
-    return _text(addresses[0])
+    return str(unmapped(addresses[0]))
 
 
 def _v1_address(word: bytes) -> IPv4Address | IPv6Address:
@@ -114,12 +116,7 @@ def _read_v2(data: bytes) -> Proxied | None:
 def _v2_source(family: int, block: bytes) -> str:
     """The first address; what stands behind the addresses (type, length, value) is passed over."""
     if family == _TCP4:
-        return _text(IPv4Address(block[:4]))
+        return str(IPv4Address(block[:4]))
     if family == _TCP6:
-        return _text(IPv6Address(block[:16]))
+        return str(unmapped(IPv6Address(block[:16])))
     return ""
-
-
-def _text(address: IPv4Address | IPv6Address) -> str:
-    """As RFC 5952 writes it; an IPv4 client of a socket of both families as IPv4."""
-    return str((address.version == 6 and address.ipv4_mapped) or address)

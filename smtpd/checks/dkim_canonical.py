@@ -26,7 +26,7 @@ class SignedMail:
         for name, _, start, body_at in spans(raw, len(raw)):
             self._fields.append((name, raw[start:body_at]))
         self._body = raw[body_at:].removeprefix(b"\r\n")
-        self._canonical: dict[tuple[int, bool], bytes] = {}
+        self._relaxed: dict[int, bytes] = {}  # fields, by their place
         self._bodies: dict[bool, bytes] = {}
         self._hashes: dict[tuple[bool, int | None], bytes] = {}
         self._places: dict[str, list[int]] = {}
@@ -72,10 +72,9 @@ class SignedMail:
     def _field(self, place: int, relaxed: bool) -> bytes:
         if not relaxed:
             return self._fields[place][1]
-        key = (place, relaxed)
-        if key not in self._canonical:
-            self._canonical[key] = _relaxed_field(self._fields[place][1])
-        return self._canonical[key]
+        if place not in self._relaxed:
+            self._relaxed[place] = _relaxed_field(self._fields[place][1])
+        return self._relaxed[place]
 
 
 def _relaxed_field(field: bytes) -> bytes:

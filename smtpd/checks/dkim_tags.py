@@ -51,8 +51,7 @@ class Flaw(Exception):
 class Signature:
     """A DKIM-Signature field whose syntax is right."""
 
-    algorithm: str  # a=, rsa-sha256 or ed25519-sha256
-    key_type: str  # rsa or ed25519
+    key_type: str  # of a=: rsa or ed25519
     data: bytes  # b=, decoded
     body_hash: bytes  # bh=, decoded
     header_relaxed: bool  # c=
@@ -119,7 +118,6 @@ def signature_of(tags: Tags, now: float) -> Signature:
         raise Flaw(Result.PERMERROR, _NO_NAME)
     _check_time(tags, now)
     return Signature(
-        algorithm=tags[b"a"].decode("ascii"),
         key_type=key_type,
         data=_decoded(tags[b"b"]),
         body_hash=_decoded(tags[b"bh"]),
