@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
+import trustme
 from sqlalchemy import URL, make_url
 
 from handlers.store.store import SqlStore
+from tests.handshakes import MX
 from tests.material import FOLDER
 from tests.servers.clamd import ClamServer
 from tests.servers.opendkim import OpenDkim
@@ -117,6 +119,18 @@ def spamd() -> Iterator[SpamServer]:
 def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     """A certificate for loopback and the example hosts, and the authority to trust."""
     return make_tls_files(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    """Who signs the certificates of one test."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def mx(tmp_path: Path, authority: trustme.CA) -> TlsFiles:
+    """A certificate of this test's own, to be changed."""
+    return make_tls_files(tmp_path / "mx", names=MX, authority=authority)
 
 
 @pytest.fixture(scope="session")

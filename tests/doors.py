@@ -69,6 +69,13 @@ class Caller:
         async with asyncio.timeout(10):
             return (await self.reader.readline()).decode("ascii").rstrip()
 
+    async def ended(self) -> bool:
+        """Whether the next it hears is the end, however the connection ended."""
+        try:
+            return await self.hear() == ""
+        except ConnectionError:
+            return True
+
     async def say(self, line: str) -> str:
         """Send a command and hear the last line of its reply."""
         self.writer.write(line.encode("ascii") + b"\r\n")

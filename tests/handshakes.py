@@ -10,6 +10,8 @@ from cryptography import x509
 from smtpd.tls import LOOK_EVERY_S, Certificates
 from tests.servers.tls import TlsFiles
 
+MX = ("mx.us.example",)  # the names of the certificate `mx`
+
 
 class Clock:
     """Stands still until told otherwise."""

@@ -10,10 +10,11 @@ from pathlib import Path
 import dkim
 import pytest
 
-from handlers.signing import Signer, load_key, new_key, public_record
+from handlers.signing import Signer, load_key, public_record
 from smtpd.checks.dkim import DkimCaps, verify
 from smtpd.questions import Answer, Kind, Question, Status
 from tests.conftest import installed
+from tests.keys import new_key_file, published
 from tests.servers.knot import KnotServer
 from tests.servers.mail_dkim import MailDkim
 from tests.servers.opendkim import OpenDkim, OpenDkimSigner
@@ -35,15 +36,12 @@ MAIL = (
 
 @pytest.fixture(scope="module")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("keys") / "people.pem"
-    file.touch(mode=0o600)
-    file.write_bytes(new_key())
-    return file
+    return new_key_file(tmp_path_factory.mktemp("keys") / "people.pem")
 
 
 @pytest.fixture(scope="module")
 def record(key_file: Path) -> str:
-    return "".join(public_record(load_key(key_file)).split('"')[1::2])
+    return published(load_key(key_file))
 
 
 @pytest.fixture(scope="module")

@@ -36,13 +36,6 @@ async def through(house: Door, header: bytes) -> Caller:
     return caller
 
 
-async def ended(caller: Caller) -> bool:
-    try:
-        return await caller.hear() == ""
-    except ConnectionError:
-        return True
-
-
 @pytest.mark.parametrize(
     ("header", "ip", "known"),
     [
@@ -82,7 +75,7 @@ async def test_what_the_client_said_behind_the_header_came_before_its_turn() -> 
     async with door(trusted_networks=LOOPBACK, proxy_port=free_port()) as house:
         caller = await through(house, V1_OF_PUBLIC + b"EHLO early.example.org\r\n")
         assert await caller.hear() == str(replies.IMPROPER_PIPELINING)
-        assert await ended(caller)
+        assert await caller.ended()
 
 
 async def test_an_ordinary_port_takes_no_header() -> None:
@@ -99,7 +92,7 @@ async def test_the_limits_by_address_are_those_of_the_client() -> None:
         assert (await (await through(house, V1_OF_PUBLIC)).hear()).startswith("220 ")
         second = await through(house, V1_OF_PUBLIC)
         assert await second.hear() == str(replies.TOO_MANY_FROM_ADDRESS)
-        assert await ended(second)
+        assert await second.ended()
         other = V1_OF_PUBLIC.replace(b"8.8.4.4", b"8.8.5.5")
         assert (await (await through(house, other)).hear()).startswith("220 ")
 
@@ -119,7 +112,7 @@ async def test_a_connection_nobody_is_named_for_is_closed_and_counted(
     monkeypatch.setattr(proxied, "HEADER_S", 0.2)
     with capture_logs() as lines:
         async with door(trusted_networks=trusted, proxy_port=free_port()) as house:
-            assert await ended(await through(house, said))
+            assert await (await through(house, said)).ended()
     # That the mail comes over loopback is told as well.
     (line,) = [line for line in lines if line["event"] not in ("listening", "address_lost")]
     assert (line["event"], line["kind"]) == ("proxy_failed", kind)
@@ -132,7 +125,7 @@ async def test_who_only_asks_whether_we_are_there_is_no_failure(said: bytes, fai
         async with door(trusted_networks=LOOPBACK, proxy_port=free_port()) as house:
             caller = await through(house, said)
             caller.writer.write_eof()
-            assert await ended(caller)
+            assert await caller.ended()
     assert [line["event"] for line in lines if line["event"] != "listening"] == [
         "proxy_failed"
     ] * failed

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.signing import OVERSIGNED, Signer, load_key, new_key, public_record
+from handlers.signing import OVERSIGNED, Signer, load_key, public_record
+from tests.keys import new_key_file, published
 from tests.servers.opendkim import OpenDkim
 
 NOW = datetime(2025, 6, 2, 9, 30, tzinfo=UTC)  # verifiers refuse what is of the future
@@ -27,10 +28,7 @@ MAIL = (
 
 @pytest.fixture(scope="module")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("keys") / "default.pem"
-    path.touch(mode=0o600)
-    path.write_bytes(new_key())
-    return path
+    return new_key_file(tmp_path_factory.mktemp("keys") / "default.pem")
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +39,6 @@ def key(key_file: Path) -> rsa.RSAPrivateKey:
 @pytest.fixture(scope="module")
 def signer(key: rsa.RSAPrivateKey) -> Signer:
     return Signer("us.example", "default", key)
-
-
-def published(key: rsa.RSAPrivateKey) -> str:
-    """What a resolver makes of the record's strings."""
-    return "".join(re.findall(r'"([^"]*)"', public_record(key)))
 
 
 def verifies(raw: bytes, key: rsa.RSAPrivateKey) -> bool:

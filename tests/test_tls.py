@@ -16,21 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from smtpd.tls import Certificates, server_context
-from tests.handshakes import on_disk, pair, shake_hands, shown
+from tests.handshakes import MX, on_disk, pair, shake_hands, shown
 from tests.servers.tls import TlsFiles, make_tls_files
-
-MX = ("mx.us.example",)
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def mx(tmp_path: Path, authority: trustme.CA) -> TlsFiles:
-    """A certificate of this test's own, to be changed."""
-    return make_tls_files(tmp_path / "mx", names=MX, authority=authority)
 
 
 def test_a_client_that_checks_certificates_is_content(tls_files: TlsFiles) -> None:

@@ -16,27 +16,14 @@ from cryptography import x509
 from structlog.typing import EventDict
 
 from smtpd.tls import Certificates
-from tests.handshakes import Clock, anyone, on_disk, pair, replace, shown
+from tests.handshakes import MX, Clock, anyone, on_disk, pair, replace, shown
 from tests.servers.process import HOST
 from tests.servers.tls import TlsFiles, make_tls_files
-
-MX = ("mx.us.example",)
 
 
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def mx(tmp_path: Path, authority: trustme.CA) -> TlsFiles:
-    """A certificate of this test's own, to be changed."""
-    return make_tls_files(tmp_path / "mx", names=MX, authority=authority)
 
 
 @pytest.fixture

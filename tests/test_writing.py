@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 
 from handlers import encoding, writing
 from handlers.letter import Letter, Record
-from handlers.signing import Signer, public_record
+from handlers.signing import Signer
 from handlers.writing import Frame, Letterhead, ReplyWriter
 from smtpd.decoding import one_line
 from smtpd.errors import Permanent
 from smtpd.returnpath import ticket_of
+from tests.keys import published
 from tests.letters import a_letter, a_record, an_answer
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -392,6 +393,6 @@ async def test_a_written_reply_is_signed_and_verifies() -> None:
     signer = Signer("us.example", "default", key)
     letter = a_letter(subject="Été " * 30, references=tuple(f"<{n}@x>" for n in range(30)))
     outgoing = await a_writer(signer=signer).write(a_record(), letter, an_answer("é\n\n " * 50))
-    record = "".join(re.findall(r'"([^"]*)"', public_record(key))).encode()
+    record = published(key).encode()
     assert dkim.DKIM(outgoing.raw).verify(dnsfunc=lambda name, timeout=5: record)
     assert read(outgoing.raw).keys()[0] == "DKIM-Signature"

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import uvloop
 
-from handlers.signing import Signer, load_key, new_key, public_record
+from handlers.signing import Signer, load_key, public_record
+from tests.keys import new_key_file
 from tests.servers.process import HOST
 
 DOMAIN = "people.example"
@@ -32,10 +33,7 @@ class Writer:
     """Writes mails of 4 kB, each with a Message-ID and a signature of its own."""
 
     def __init__(self, folder: Path) -> None:
-        key_file = folder / "people.pem"
-        key_file.touch(mode=0o600)
-        key_file.write_bytes(new_key())
-        key = load_key(key_file)
+        key = load_key(new_key_file(folder / "people.pem"))
         self._signer = Signer(DOMAIN, "s1", key)
         self._record = public_record(key)
         self._serial = 0

@@ -26,7 +26,8 @@ from typing import Any
 import asyncpg
 
 from config.database import SQLITE_FILE
-from handlers.signing import load_key, new_key, public_record
+from handlers.signing import load_key
+from tests.keys import new_key_file, published
 from tests.servers.no_names import no_names
 from tests.servers.process import HOST, Server, ServerTrouble, find_program, free_port
 
@@ -80,9 +81,7 @@ class House(Server):
         self.wrapper: tuple[str, ...] = ()
         self.exit_code: int | None = None
         self._heard_from = 0
-        key_file = self.folder / "dkim.pem"
-        key_file.touch(mode=0o600)
-        key_file.write_bytes(new_key())
+        new_key_file(self.folder / "dkim.pem")
 
     @classmethod
     def check_installed(cls) -> None:
@@ -183,8 +182,7 @@ class House(Server):
 
     def dkim_record(self) -> str:
         """Our DKIM key's TXT record, as DNS would give it."""
-        zone_text = public_record(load_key(self.folder / "dkim.pem"))
-        return "".join(zone_text.split('"')[1::2])
+        return published(load_key(self.folder / "dkim.pem"))
 
     # Its database, behind its back.
 

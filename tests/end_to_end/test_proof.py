@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from handlers.signing import Signer, load_key, new_key, public_record
+from handlers.signing import Signer, load_key, public_record
 from tests.conftest import installed
 from tests.end_to_end.conftest import Street
 from tests.end_to_end.house import ADDRESS, House, until
 from tests.end_to_end.sink_mail import replies, wait_for_replies
 from tests.end_to_end.writers import Mail, Sent, send, send_until_taken, write
+from tests.keys import new_key_file
 from tests.servers.knot import KnotServer
 from tests.servers.postfix import PostfixRelay
 from tests.servers.process import HOST
@@ -41,10 +42,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    key_file = tmp_path / "people.pem"
-    key_file.touch(mode=0o600)
-    key_file.write_bytes(new_key())
-    key = load_key(key_file)
+    key = load_key(new_key_file(tmp_path / "people.pem"))
     zones = {
         "example": "",  # a tree walk asks there, too
         BY_SPF: '@ TXT "v=spf1 ip4:127.0.0.0/8 -all"\n_dmarc TXT "v=DMARC1; p=reject"\n'
