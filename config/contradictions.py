@@ -70,6 +70,28 @@ def filing_address_would_answer(settings: Settings) -> Iterator[str]:
             )
 
 
+def operator_would_be_ourselves(settings: Settings) -> Iterator[str]:
+    house, operator = settings.house, settings.operator.operator_address
+    own = {house.email_domain, house.mx_hostname}
+    own |= {one.rpartition("@")[2] for one in (house.email_address, *house.email_aliases)}
+    if operator and operator.rpartition("@")[2] in own:
+        yield (
+            "OPERATOR_ADDRESS is at a domain of this server, where its mail would come back; "
+            "name a mailbox at another domain."
+        )
+
+
+def person_would_be_the_ai(settings: Settings) -> Iterator[str]:
+    house = settings.house
+    local, _, domain = settings.reply.person_address.lower().rpartition("@")
+    own = {one.lower() for one in (house.email_address, *house.email_aliases)}
+    if f"{local.partition('+')[0]}@{domain}" in own:
+        yield (
+            "PERSON_ADDRESS is an address that the AI answers; name a mailbox that a person "
+            "reads, or leave it out."
+        )
+
+
 def stranger_could_reach_a_test_switch(settings: Settings) -> Iterator[str]:
     if settings.house.testing_answer_unproven and not is_loopback(settings.door.listen_host):
         yield "TESTING_ANSWER_UNPROVEN needs LISTEN_HOST=127.0.0.1; remove it from a real server."
@@ -119,6 +141,12 @@ def proxy_is_trusted_by_nobody(settings: Settings) -> Iterator[str]:
         yield "PROXY_PORT is LISTEN_PORT; give the proxy a port of its own."
 
 
+def api_would_take_the_doors_port(settings: Settings) -> Iterator[str]:
+    port, door = settings.api.api_port, settings.door
+    if port and port in {door.listen_port, door.proxy_port}:
+        yield "API_PORT is the mail's own port; choose another one, or 0 for no API."
+
+
 def _unreadable(path: Path) -> str:
     try:
         with path.open("rb"):
@@ -153,6 +181,8 @@ RULES: tuple[Callable[[Settings], Iterator[str]], ...] = (
     api_key_is_the_placeholder,
     domain_is_another,
     filing_address_would_answer,
+    operator_would_be_ourselves,
+    person_would_be_the_ai,
     stranger_could_reach_a_test_switch,
     mail_password_is_the_placeholder,
     login_is_half_given,
@@ -160,6 +190,7 @@ RULES: tuple[Callable[[Settings], Iterator[str]], ...] = (
     certificate_is_half_given,
     spam_would_be_refused_before_it_is_held,
     proxy_is_trusted_by_nobody,
+    api_would_take_the_doors_port,
     file_cannot_be_read,
     budget_is_smaller_than_a_message,
     database_cannot_be_told,

@@ -35,8 +35,8 @@ def address(text: str) -> str:
     return f"{valid.local_part}@{valid.ascii_domain.lower()}"
 
 
-def own_address(text: str) -> str:
-    """An address this server receives at. Raises ValueError."""
+def plain_address(text: str) -> str:
+    """A mail address that every server and relay can carry. Raises ValueError."""
     valid = address(text)
     if not valid.isascii():
         raise ValueError("must be plain ASCII: not every relay carries other addresses")
@@ -154,17 +154,18 @@ def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str,
 
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 
-OwnAddress = Annotated[str, AfterValidator(own_address)]
+OwnAddress = Annotated[str, AfterValidator(plain_address)]
 OptionalDomain = Annotated[str, AfterValidator(optional(domain))]
 Host = Annotated[str, AfterValidator(host)]
 OptionalAddress = Annotated[str, AfterValidator(optional(address))]
+OptionalPlainAddress = Annotated[str, AfterValidator(optional(plain_address))]
 
 OptionalHost = Annotated[str, AfterValidator(optional(host))]
 WebAddress = Annotated[str, AfterValidator(web_address)]
 WebPath = Annotated[str, AfterValidator(web_path)]
 Selector = Annotated[str, AfterValidator(selector)]
 OwnAddresses = Annotated[
-    tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(own_address))
+    tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(plain_address))
 ]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(network))]
 DnsServers = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(dns_server))]

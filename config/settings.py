@@ -13,8 +13,10 @@ from typing import Annotated, Literal, get_type_hints
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from config.api_settings import ApiSettings
 from config.branch import Branch
 from config.checks_settings import ChecksSettings
+from config.courtesy_settings import CourtesySettings, OperatorSettings
 from config.fields import (
     Host,
     Networks,
@@ -100,6 +102,10 @@ class HouseSettings(Branch):
     testing_answer_unproven: bool = Field(
         default=False,
         description="Answer unproven senders; only for a listener on a loopback address.",
+    )
+    answer_unaddressed: bool = Field(
+        default=False,
+        description="Answer mail that names none of our addresses in To or Cc.",
     )
     max_age_to_answer: int = Field(
         default=259200,
@@ -234,6 +240,11 @@ class ReplySettings(Branch):
     person_address: OptionalAddress = Field(
         default="", description="Where a sender reaches a person; empty: postmaster@EMAIL_DOMAIN."
     )
+    reply_to_tag: bool = Field(
+        default=False,
+        description="Put a Reply-To with a +tag on replies: then answers find their conversation "
+        "even where a relay writes Message-IDs of its own.",
+    )
     reply_name: str = Field(
         default="Assistant IA Code du Travail", description="Display name in the From of replies."
     )
@@ -361,7 +372,10 @@ class Settings:
     store: StoreSettings
     queue: QueueSettings
     worker: WorkerSettings
+    courtesy: CourtesySettings
+    operator: OperatorSettings
     imap: ImapSettings
+    api: ApiSettings
     log: LogSettings
 
 

@@ -21,9 +21,10 @@ ROOT_FILES = {
 
 # Who stands below whom. A module may know its own storey and those beneath it.
 GROUND = {
-    "config", "config.settings", "config.branch", "config.checks_settings", "config.fields",
-    "config.loading", "config.environment", "config.describing", "config.contradictions",
-    "config.ourselves", "config.database",
+    "config", "config.settings", "config.branch", "config.checks_settings",
+    "config.courtesy_settings", "config.api_settings", "config.fields", "config.loading",
+    "config.environment", "config.describing", "config.contradictions", "config.ourselves",
+    "config.database",
 }  # fmt: skip
 STOREYS = ("ground", "smtpd", "handlers", "config", "server")
 
