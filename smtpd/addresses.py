@@ -36,6 +36,7 @@ _DOT_ATOM = re.compile(DOT_ATOM)
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){DOMAIN}")
 # Without the characters that would end the address for a less careful reader.
 _QUOTED_LOCAL = re.compile(r'"[^\x00-\x1f"(),:;<>@\\\x7f-\U0010ffff]+"')
+_ADDRESSED_WORD = re.compile(r"(?<!\S)(?=\S*(?:@|%40))\S+")
 _ANY_DOMAIN = re.compile(r"@([A-Za-z0-9_.-]{1,253})")
 
 
@@ -106,6 +107,11 @@ def untagged(address: str) -> str:
 def every_domain(text: str) -> frozenset[str]:
     """Every domain that stands after an @, for text that could not be read for certain."""
     return frozenset(match[1].lower().rstrip(".") for match in _ANY_DOMAIN.finditer(text))
+
+
+def without_addresses(text: str) -> str:
+    """The text with … for every word that may hold an address: of a relay's reply, say."""
+    return _ADDRESSED_WORD.sub("…", text)
 
 
 def _tokens(text: str) -> Iterator[_Token]:

@@ -3,6 +3,7 @@
     Trouble
     ├── Temporary        try again later; also everything nobody foresaw
     │   ├── Postponed    nothing is wrong, it is only not time yet
+    │   │   └── AllWait  nor for any other mail
     │   └── Uncertain    the relay may have taken the mail: we do not know
     ├── Permanent        a rule or the other side said no, for good
     ├── Runaway          a job in the cell passed its deadline or its memory, and was killed
@@ -32,6 +33,10 @@ class Temporary(Trouble):
 
 class Postponed(Temporary):
     """The mail has to wait its turn; this is no failed attempt."""
+
+
+class AllWait(Postponed):
+    """No mail has its turn now: the hour's answers are used up, or sending is stopped."""
 
 
 class Uncertain(Temporary):

@@ -75,7 +75,27 @@ class Event(enum.StrEnum):
     UNANSWERED = "unanswered", logging.INFO, "A mail's story ended without an answer."
     RETRY = "retry", logging.WARNING, "An attempt failed; there will be another."
     GIVEN_UP = "given_up", logging.ERROR, "A mail was parked for a person."
+    FUSE = "fuse", logging.WARNING, "A fuse blew: mail is held until a person has looked."
+    PACED = "paced", logging.INFO, "No mail has its turn now; what waits goes on waiting."
+    SENDING_STOPPED = (
+        "sending_stopped",
+        logging.WARNING,
+        "Nothing is sent until `resume`; mail is taken and kept as ever.",
+    )
+    SENDING_RESUMED = "sending_resumed", logging.INFO, "What waited is sent again."
     SWEPT = "swept", logging.INFO, "What is owed and stood in no line was queued again."
+
+    # The operator.
+    NOTICE = "notice", logging.WARNING, "Something that the operator should know."
+    TOLD = "told", logging.INFO, "The operator was sent a mail."
+    UNTOLD = "untold", logging.WARNING, "The operator could not be sent a mail; it is tried again."
+    DIGEST = "digest", logging.INFO, "What the last day brought, counted."
+
+    # The HTTP API.
+    API_LISTENING = "api_listening", logging.INFO, "The HTTP API takes requests."
+    API_USED = "api_used", logging.INFO, "A request with a right key was answered."
+    API_REFUSED = "api_refused", logging.INFO, "A request without a right key was refused."
+    API_AWAY = "api_away", logging.WARNING, "The HTTP API does not run; it is tried again."
 
     # Neighbours and surprises.
     AWAY = "away", logging.WARNING, "A neighbour does not answer: database, Redis, relay, AI core."

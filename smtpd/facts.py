@@ -13,10 +13,12 @@ from email.utils import parsedate_to_datetime
 
 from smtpd import robots
 from smtpd.addresses import Mailbox, domain_of, every_domain, mailboxes
+from smtpd.category import Kind
 from smtpd.decoding import decode_words, one_line, unfolded
 from smtpd.headers import PARSED_BYTES, Headers
 
 SUBJECT_MAX = 998  # characters; the longest line of RFC 5322 section 2.1.1
+ADDRESSED_MAX = 100  # mailboxes of To and Cc
 REFERENCES_KEPT = 20  # the newest, and the first, which names the thread
 
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
@@ -31,9 +33,9 @@ class Facts:
     author_domain: str
     from_addresses: tuple[str, ...]  # all that could be read, however many
     sender_domains: frozenset[str]  # every domain named in From, Sender and MAIL FROM
-    automatic: str  # why this is a robot's mail, "" where nothing says so
-    mailing_list: str  # why this came through a list
-    bounce: str  # why this is a report about another mail
+    addressed: tuple[str, ...]  # lower-case addresses of To and Cc
+    addressed_whole: bool  # False where To and Cc name more than was read
+    kind: Kind  # by hard evidence; a letter's text may say more
     hops: int  # Received fields
     date: datetime | None  # UTC, as the Date field claims
     message_id: str  # with its angle brackets, "" where there is none we could repeat
@@ -47,21 +49,23 @@ def facts(headers: Headers, mail_from: str) -> Facts:
     from_boxes = _boxes(headers, "from")
     author = _author(headers, from_boxes)
     message_id = next(iter(_ids(headers.first("message-id"))), "")
+    subject = one_line(decode_words(headers.first("subject")), SUBJECT_MAX)
+    addressed, whole = _addressed(headers)
     return Facts(
         author=author.address,
         author_name=author.name,
         author_domain=domain_of(author.address),
         from_addresses=tuple(box.address for box in from_boxes if box.address),
         sender_domains=_sender_domains(headers, from_boxes, mail_from),
-        automatic=robots.automatic(headers, mail_from),
-        mailing_list=robots.mailing_list(headers, mail_from),
-        bounce=robots.bounce(headers, mail_from),
+        addressed=addressed,
+        addressed_whole=whole,
+        kind=robots.kind_of(headers, mail_from, author.address, subject),
         hops=len(headers.raw("received")),
         date=_date(headers.first("date")),
         message_id=message_id,
         in_reply_to=_ids(headers.first("in-reply-to"))[:REFERENCES_KEPT],
         references=_references(headers),
-        subject=one_line(decode_words(headers.first("subject")), SUBJECT_MAX),
+        subject=subject,
     )
 
 
@@ -89,6 +93,18 @@ def _sender_domains(
         if len(headers.raw(name)) > 1 or not all(box.address for box in read):
             found.update(*map(every_domain, headers.all(name)))
     return frozenset(found - {""})
+
+
+def _addressed(headers: Headers) -> tuple[tuple[str, ...], bool]:
+    """The addresses of To and Cc, and whether these are all that stand there."""
+    boxes = (*_boxes(headers, "to"), *_boxes(headers, "cc"))
+    fields = [headers.raw(name) for name in ("to", "cc")]
+    whole = len(boxes) < ADDRESSED_MAX and all(
+        len(values) <= 1 and all(len(value) <= PARSED_BYTES for value in values)
+        for values in fields
+    )
+    found = (box.address.lower() for box in boxes[:ADDRESSED_MAX] if box.address)
+    return tuple(dict.fromkeys(found)), whole
 
 
 def _ids(text: str) -> tuple[str, ...]:

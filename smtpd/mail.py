@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from smtpd.category import A_PERSON, Kind
 from smtpd.facts import Facts, facts
 from smtpd.headers import Headers
 from smtpd.replies import Reply
@@ -65,6 +66,7 @@ class Verdict:
     reply: Reply
     because: str  # for our log and `explain`, never for the peer
     setting: str = ""  # the setting that would change it, "" where none does
+    kind: Kind = A_PERSON  # the mail is filed under its category
 
     @property
     def takes_the_mail(self) -> bool:

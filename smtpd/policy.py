@@ -13,13 +13,16 @@ from datetime import timedelta
 
 from config.checks_settings import ChecksSettings
 from config.settings import FILING_LOCALS, HouseSettings
-from smtpd import replies, robots
+from smtpd import replies
 from smtpd.addresses import domain_of, local_of, untagged
+from smtpd.category import A_PERSON, Category, Kind
 from smtpd.evidence import BY_OURSELVES, Evidence, Result, Scan
 from smtpd.facts import Facts
 from smtpd.mail import Action, Arrival, Verdict
+from smtpd.noticeid import names_a_notice
 from smtpd.replies import Reply
 from smtpd.returnpath import ticket_of
+from smtpd.robots import own_loop
 
 
 class RecipientClass(enum.StrEnum):
@@ -42,6 +45,7 @@ class House:
     blocked: tuple[str, ...]
     unproven_sender: str  # "hold" or "reject"
     testing_answer_unproven: bool
+    answer_unaddressed: bool
     max_age_to_answer_s: int
     received_max: int
     spam_hold_score: float
@@ -68,6 +72,7 @@ class House:
             blocked=tuple(entry.lower() for entry in settings.blocked_senders),
             unproven_sender=settings.unproven_sender,
             testing_answer_unproven=settings.testing_answer_unproven,
+            answer_unaddressed=settings.answer_unaddressed,
             max_age_to_answer_s=settings.max_age_to_answer,
             received_max=settings.received_max,
             spam_hold_score=checks.spam_hold_score,
@@ -108,6 +113,12 @@ class Case:
     def facts(self) -> Facts:
         return self.arrival.facts
 
+    @property
+    def kind(self) -> Kind:
+        """What kind of mail its marks make it; our own mail has other robots' marks, too."""
+        looped = own_loop(self.arrival.headers, self.facts.message_id, self.house.domain)
+        return looped or self.facts.kind
+
 
 Rule = Callable[[Case], Verdict | None]
 
@@ -135,12 +146,12 @@ def scanner_away(case: Case) -> Verdict | None:
 def only_for_filing(case: Case) -> Verdict | None:
     if RecipientClass.ANSWERING in case.classes:
         return None
-    return _keep("it is for a filing address only")
+    return _keep("it is for a filing address only", case.kind)
 
 
 def null_sender(case: Case) -> Verdict | None:
     # RFC 3834 section 2: never answer what has no sender; RFC 5321: never refuse it for that.
-    return None if case.arrival.mail_from else _keep("its sender is the null sender")
+    return None if case.arrival.mail_from else _keep("its sender is the null sender", case.kind)
 
 
 def our_name_from_outside(case: Case) -> Verdict | None:
@@ -154,7 +165,8 @@ def our_name_from_outside(case: Case) -> Verdict | None:
     signed = {one.result for one in case.evidence.dkim if one.domain in (house.domain, "")}
     proven = {one.result for one in case.evidence.dkim if one.domain == house.domain}
     if Result.PASS in proven:
-        return _keep("it is our own mail, signed with our key")
+        because = "it is our own mail, signed with our key"
+        return _keep(because, Kind(Category.OURS, because))
     if Result.TEMPERROR in signed:
         objection = "it uses our own name, and nobody could tell whether our key signed it"
         return _defer(replies.NO_DNS_ANSWER, objection, "DNS_SERVERS")
@@ -178,11 +190,27 @@ def sender_not_allowed(case: Case) -> Verdict | None:
     )
 
 
+def answers_a_notice(case: Case) -> Verdict | None:
+    # The operator's own answer, or their robot's: answering it would begin a loop.
+    named = (*case.facts.in_reply_to, *case.facts.references)
+    if not names_a_notice(named, case.house.domain):
+        return None
+    return _keep("it answers a mail to the operator")
+
+
 def not_from_a_person(case: Case) -> Verdict | None:
-    known = case.facts
-    looped = robots.own_loop(case.arrival.headers, known.message_id, case.house.domain)
-    objection = looped or known.bounce or known.automatic or known.mailing_list
-    return _keep(objection) if objection else None
+    kind = case.kind
+    return None if kind.from_a_person else _keep(kind.because, kind)
+
+
+def not_addressed_to_us(case: Case) -> Verdict | None:
+    # RFC 5230 section 4.5: who finds us in neither field got here by a list or a blind copy.
+    known, house = case.facts, case.house
+    if house.answer_unaddressed or not known.addressed_whole:
+        return None
+    if RecipientClass.ANSWERING in map(house.classify, known.addressed):
+        return None
+    return _hold("none of our addresses is in To or Cc", "ANSWER_UNADDRESSED")
 
 
 def sender_takes_no_mail(case: Case) -> Verdict | None:
@@ -287,8 +315,10 @@ RULES: tuple[Rule, ...] = (
     sender_takes_no_mail,
     spam_refused,
     unproven_and_refused,
+    answers_a_notice,
     not_from_a_person,
     unproven_and_held,
+    not_addressed_to_us,
     not_scanned,
     spam_held,
     too_old,
@@ -318,7 +348,8 @@ def _softened(verdict: Verdict, case: Case, rule: Rule) -> Verdict:
     refused = verdict.action is Action.REJECT and rule not in FOR_ALL_RECIPIENTS
     if not (refused and RecipientClass.FILING in case.classes):
         return verdict
-    return _keep(f"{verdict.because}, and it is for a filing address too", verdict.setting)
+    because = f"{verdict.because}, and it is for a filing address too"
+    return _keep(because, case.kind, verdict.setting)
 
 
 def _senders(case: Case) -> Iterable[str]:
@@ -338,8 +369,10 @@ def _listed(address: str, entries: tuple[str, ...]) -> bool:
     return False
 
 
-def _keep(because: str, setting: str = "") -> Verdict:
-    return Verdict(action=Action.KEEP, reply=replies.QUEUED, because=because, setting=setting)
+def _keep(because: str, kind: Kind = A_PERSON, setting: str = "") -> Verdict:
+    return Verdict(
+        action=Action.KEEP, reply=replies.QUEUED, because=because, setting=setting, kind=kind
+    )
 
 
 def _hold(because: str, setting: str = "") -> Verdict:

@@ -15,6 +15,15 @@ _TO_CROCKFORD = bytes.maketrans(_BASE32HEX, _CROCKFORD)
 
 def new_ticket_id(now: datetime) -> str:
     """26 characters: 48 bits of milliseconds, then 80 random bits."""
-    milliseconds = int(now.timestamp() * 1000).to_bytes(6, "big")
-    encoded = base64.b32hexencode(milliseconds + secrets.token_bytes(10))
+    return _id(now, secrets.token_bytes(10))
+
+
+def first_ticket_id(moment: datetime) -> str:
+    """No ticket of this moment or of a later one sorts before it."""
+    return _id(moment, bytes(10))
+
+
+def _id(moment: datetime, more: bytes) -> str:
+    milliseconds = int(moment.timestamp() * 1000).to_bytes(6, "big")
+    encoded = base64.b32hexencode(milliseconds + more)
     return encoded[:26].translate(_TO_CROCKFORD).decode("ascii")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smtpd.addresses import mailboxes
+from smtpd.addresses import mailboxes, without_addresses
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,18 @@ def test_what_cannot_be_read_for_certain_is_no_address(text: str) -> None:
 
 def test_the_number_of_addresses_is_bounded() -> None:
     assert len(mailboxes("a@x.example," * 5000, most=100)) == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("450 4.2.0 <ada@example.org>: greylisted", "450 4.2.0 … greylisted"),
+        ("to=ada%40example.org, later", "… later"),
+        ("a@b c@d", "… …"),
+        ("no address here", "no address here"),
+        ("", ""),
+        ("@" * 100_000, "…"),
+    ],
+)
+def test_a_text_is_told_without_its_addresses(text: str, shown: str) -> None:
+    assert without_addresses(text) == shown

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from config.checks_settings import ChecksSettings
 from config.settings import HouseSettings
 from smtpd import replies
+from smtpd.category import Category
 from smtpd.evidence import Evidence
 from smtpd.mail import Action, Verdict
 from smtpd.policy import RULES, House, RecipientClass, judge
@@ -32,6 +33,7 @@ HOUSE = House(
     blocked=(),
     unproven_sender="hold",
     testing_answer_unproven=False,
+    answer_unaddressed=False,
     max_age_to_answer_s=259200,
     received_max=50,
     spam_hold_score=5,
@@ -144,6 +146,10 @@ def hops(count: int) -> str:
     return "\n".join(["Received: from a by b"] * count)
 
 
+def to(field: str) -> bytes:
+    return mail().replace(b"To: ai@us.example", f"To: {field}".replace("\n", "\r\n").encode())
+
+
 LIST = mail(extra="List-Id: <talk.example>")
 VACATION = mail(extra="Auto-Submitted: auto-replied")
 TWO_AUTHORS = mail(sender="ada@example.org>, Bob <bob@example.org")
@@ -200,6 +206,35 @@ OLD = mail(extra="").replace(b"23 Nov 2026", b"20 Nov 2026")
             id="an allowed MAIL FROM is not an allowed author",
         ),
         pytest.param(LIST, {}, {}, PROVEN, "keep", 250, "", id="list"),
+        pytest.param(
+            to("b@x.example"), {}, {}, PROVEN, "hold", 250, "ANSWER_UNADDRESSED", id="blind copy",
+        ),
+        pytest.param(
+            to("b@x.example"), {}, {"answer_unaddressed": True}, PROVEN, "answer", 250, "",
+            id="blind copy, answered",
+        ),
+        pytest.param(
+            to("undisclosed-recipients:;"), {}, {}, PROVEN, "hold", 250, "ANSWER_UNADDRESSED",
+            id="nobody named",
+        ),
+        pytest.param(
+            to("b@x.example\nCc: AI+law@US.example"), {}, {}, PROVEN, "answer", 250, "", id="Cc",
+        ),
+        pytest.param(
+            to("Law <law@other.example>"), {}, {}, PROVEN, "answer", 250, "", id="to an alias",
+        ),
+        pytest.param(
+            to("abuse@us.example"), {}, {}, PROVEN, "hold", 250, "ANSWER_UNADDRESSED",
+            id="to a filing address alone",
+        ),
+        pytest.param(
+            to(", ".join(f"a{n}@x.example" for n in range(120))), {}, {}, PROVEN, "answer", 250,
+            "", id="more than is read",
+        ),
+        pytest.param(
+            to("b@x.example"), {}, {}, UNPROVEN, "hold", 250, "UNPROVEN_SENDER",
+            id="unproven before unaddressed",
+        ),
         pytest.param(VACATION, {}, {}, PROVEN, "keep", 250, "", id="vacation"),
         pytest.param(
             TWO_AUTHORS, {}, {}, PROVEN, "hold", 250, "UNPROVEN_SENDER", id="two authors",
@@ -259,6 +294,29 @@ def test_mail_to_a_filing_address_only_is_kept_whatever_it_claims() -> None:
     assert verdict.action is Action.KEEP
 
 
+@pytest.mark.parametrize(
+    ("raw", "envelope", "category"),
+    [
+        (mail(), {}, Category.PERSON),
+        (OLD, {}, Category.PERSON),
+        (LIST, {}, Category.MAILING_LIST),
+        (VACATION, {}, Category.AUTO_REPLY),
+        (VACATION, {"mail_from": ""}, Category.AUTO_REPLY),
+        (mail(), {"mail_from": ""}, Category.BOUNCE),
+        (mail(extra="X-Loop: ai@us.example\nList-Id: <x>"), {}, Category.OURS),
+        (mail(), {"rcpt_to": ("abuse@us.example",)}, Category.PERSON),
+        (LIST, {"rcpt_to": ("abuse@us.example",)}, Category.MAILING_LIST),
+        (mail(sender="no-reply@example.org"), {}, Category.NOTIFICATION),
+    ],
+)
+def test_what_is_taken_is_filed_under_its_category(
+    raw: bytes, envelope: dict[str, str], category: Category
+) -> None:
+    verdict = verdict_on(raw, **envelope)  # type: ignore[arg-type]
+    assert verdict.takes_the_mail
+    assert verdict.kind.category is category
+
+
 def test_the_age_counts_from_the_arrival_not_from_now() -> None:
     stamped = (NOW - timedelta(days=2)).strftime("%a, %d %b %Y %H:%M:%S +0000").encode()
     raw = mail().replace(b"Mon, 23 Nov 2026 10:00:00 +0000", stamped)
@@ -278,3 +336,32 @@ def test_no_reason_tells_an_address() -> None:
 def test_without_rules_everything_is_answered() -> None:
     assert judge(arrival(), UNPROVEN, HOUSE, rules=()).action is Action.ANSWER
     assert judge(arrival(), UNPROVEN, HOUSE, rules=RULES).action is Action.HOLD
+
+
+# The operator's answer
+
+NOTICE = f"<notice.{'0a' * 16}@us.example>"
+
+
+@pytest.mark.parametrize("name", ["In-Reply-To", "References"])
+@pytest.mark.parametrize("named", [NOTICE, NOTICE.upper(), f"<else@x.example> {NOTICE}"])
+def test_an_answer_to_a_notice_is_filed(name: str, named: str) -> None:
+    verdict = verdict_on(mail(extra=f"{name}: {named}"))
+    assert (verdict.action, verdict.because) == (
+        Action.KEEP,
+        "it answers a mail to the operator",
+    )
+
+
+@pytest.mark.parametrize(
+    "named",
+    [NOTICE.replace("us.example", "else.example"), "<notice.1@us.example>", "<a@us.example>"],
+)
+def test_an_answer_to_something_else_is_answered(named: str) -> None:
+    assert verdict_on(mail(extra=f"In-Reply-To: {named}")).action is Action.ANSWER
+
+
+def test_whoever_names_a_notice_has_to_be_proven_all_the_same() -> None:
+    house = replace(HOUSE, unproven_sender="reject")
+    verdict = verdict_on(mail(extra=f"In-Reply-To: {NOTICE}"), house=house, evidence=UNPROVEN)
+    assert verdict.action is Action.REJECT

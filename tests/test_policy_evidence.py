@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
+from handlers.telling import tell_verdict
 from smtpd import replies
+from smtpd.category import Category
 from smtpd.evidence import (
     BY_OURSELVES,
     DkimFinding,
@@ -18,7 +21,7 @@ from smtpd.evidence import (
     VirusFinding,
 )
 from smtpd.mail import Verdict
-from tests.arrivals import mail
+from tests.arrivals import arrival, mail
 from tests.test_policy import HOUSE, LIST, OURS, PROVEN, TWO_AUTHORS, VACATION, verdict_on
 
 REFUSING = replace(HOUSE, unproven_sender="reject")
@@ -107,6 +110,24 @@ def test_marks_of_robots_and_lists_let_no_unproven_mail_in() -> None:
         assert verdict_on(raw, house=REFUSING, evidence=Evidence()).action == "reject"
         assert verdict_on(raw, house=HOUSE, evidence=Evidence()).action == "keep"
         assert verdict_on(raw, house=REFUSING, evidence=PROVEN).action == "keep"
+
+
+@pytest.mark.parametrize(
+    ("raw", "evidence", "category"),
+    [
+        (mail(), PROVEN, Category.PERSON),
+        (VACATION, PROVEN, Category.AUTO_REPLY),
+        (VACATION, Evidence(), None),
+    ],
+)
+def test_the_log_names_the_category_of_what_is_taken(
+    raw: bytes, evidence: Evidence, category: Category | None
+) -> None:
+    with capture_logs() as lines:
+        tell_verdict(
+            arrival(raw), evidence, verdict_on(raw, house=REFUSING, evidence=evidence), "t1"
+        )
+    assert [line.get("category") for line in lines] == [category]
 
 
 def test_nobody_can_prove_a_mail_with_two_authors() -> None:
