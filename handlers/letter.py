@@ -22,7 +22,21 @@ class State(enum.StrEnum):
     FAILED = "failed"  # parked with its traceback
 
 
+class NoticeKind(enum.StrEnum):
+    """What the operator is told of."""
+
+    FUSE = "fuse"  # one blew
+    CROWD = "crowd"  # too many mails of one sender wait
+    STOP = "stop"  # sending was stopped, or goes on
+    PARKED = "parked"  # a mail keeps failing
+    DOWN = "down"  # the relay or the AI core is away, or back
+    TAKEN = "taken"  # mail came in a conversation that a person leads
+    FILED = "filed"  # mail to postmaster@ or abuse@, passed on
+    DIGEST = "digest"  # the day in numbers
+
+
 OWED = (State.WAITING, State.WRITTEN, State.SENDING)
+UNDECIDED = (State.HELD, State.FAILED)  # they wait for a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +46,7 @@ class Ticket:
     id: str
     owed: bool  # False for what is held, filed, or a copy of another mail
     urgent: bool = False  # a live conversation goes first
+    due: datetime | None = None  # None: now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +60,14 @@ class Claim:
     uncertain: int = 0  # sends whose outcome nobody knows
     lost: int = 0  # earlier claims whose worker died
     urgent: bool = False
+    approved: bool = False  # a person wants it answered, whatever the rules say
     received_at: datetime  # UTC
+    decided_at: datetime | None = None  # when a person put it in line again
+
+    @property
+    def owed_since(self) -> datetime:
+        """From when on its age counts."""
+        return self.decided_at or self.received_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +86,10 @@ class Record:
 
     arrival: Arrival
     thread_id: str
+    joined_by: str = ""  # how it found its conversation
     outgoing: Outgoing | None  # the reply, where an earlier attempt wrote it
     fetched_at: datetime  # UTC; "now" for the pure rules that judge this record
+    wants: str = ""  # "text": its author wants no HTML
 
     @property
     def author(self) -> str:
@@ -111,6 +135,33 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What was before a mail, in its conversation and with its author."""
+
+    said: tuple[Said, ...] = ()  # what the author may see, oldest first
+    joined_by: str = ""  # how the mail found its conversation, "" where it began one
+    answered_at: datetime | None = None  # our newest answer to this author in it
+    turns: int = 0  # answers in the conversation since a person last showed
+    turns_today: int = 0
+    on_this_subject: int = 0  # answers to the author on this subject in three hours
+    known_since: datetime | None = None  # the author's first mail, None where this is it
+    vip: bool = False  # the house has said that the author is somebody
+    taken_over: bool = False  # a person of the house leads the conversation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A mail with all that is answered along with it, and what was before."""
+
+    letter: Letter  # of several mails together, the newest one's fields and everybody's text
+    past: Past
+    along: tuple[tuple[str, Letter], ...] = ()  # the other mails' ids and letters
+    waited: frozenset[str] = frozenset()  # ids of all that waited then, answered along or not
+    answered_within_s: float | None = None  # since our newest answer, None where it names none
+    person_seen: bool = False  # somebody read our answer and wrote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What the AI said."""
 
@@ -128,3 +179,5 @@ class Ending:
     what: State  # HELD, ANSWERED, UNANSWERED or FAILED
     because: str
     setting: str = ""  # the setting that would change it
+    fuse: str = ""  # the fuse that blew
+    category: str = ""  # what the mail turned out to be, where reading it told

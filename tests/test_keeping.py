@@ -14,7 +14,7 @@ from smtpd.evidence import Evidence
 from smtpd.headers import scan
 from smtpd.mail import Arrival
 from tests.arrivals import ANSWER, HOLD, arrival, mail
-from tests.stores import OUTGOING, SAID, opened
+from tests.stores import opened, write
 
 FORWARDER = "forwarder@else.example"
 
@@ -70,7 +70,7 @@ async def test_a_mail_that_may_have_been_answered_is_not_answered_as_another_cop
 ) -> None:
     raw = mail()
     claim = await claimed(store, await proven(store, raw))
-    await store.written(claim, SAID, OUTGOING)
+    await write(store, claim)
     await store.sending(claim)
     await store.close(claim, Ending(what=State.HELD, because="nobody knows"))
     copy = await store.keep(arrival(raw, mail_from=FORWARDER), Evidence(), ANSWER)

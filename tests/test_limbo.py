@@ -21,7 +21,7 @@ from handlers.store.store import SqlStore
 from handlers.sweeping import Sweeper
 from handlers.worker import Worker
 from smtpd.errors import Temporary
-from tests.stores import opened
+from tests.stores import open_gate, opened
 from tests.test_worker import ANSWERED, WatchedLine, World
 
 ONE_WORKER = WorkerSettings.model_validate({"worker_concurrency": 1})
@@ -68,11 +68,13 @@ class SlowQueue(MemoryQueue):
 
 @asynccontextmanager
 async def one_worker(world: World, claims: object) -> AsyncIterator[None]:
+    gate = await open_gate()
+
     async def answer(claim: Claim) -> Ending:
         await world.store.close(claim, ANSWERED)
         return ANSWERED
 
-    worker = Worker(answer, claims, world.line, ONE_WORKER)  # type: ignore[arg-type]
+    worker = Worker(answer, claims, world.line, gate, ONE_WORKER)  # type: ignore[arg-type]
     running = asyncio.create_task(worker.run())
     try:
         yield
@@ -121,6 +123,28 @@ async def test_a_mail_that_finds_no_place_for_later_is_left_to_the_sweeper(world
         await swept_until_answered(world, queue, email_id)
 
 
+class HeardQueue(MemoryQueue):
+    """A queue that tells what was delayed."""
+
+    def __init__(self) -> None:
+        super().__init__(history=10)
+        self.delayed: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+
+    async def put(self, ticket: Ticket, *, due: datetime | None = None) -> bool:
+        if due is not None:
+            self.delayed.set_result(ticket)
+        return await super().put(ticket, due=due)
+
+
+async def test_urgent_mail_that_cannot_be_claimed_yet_stays_urgent(world: World) -> None:
+    queue = HeardQueue()
+    world.line = WatchedLine(queue, world.store)
+    later = Later(datetime.now(UTC) + timedelta(hours=1), urgent=True)
+    email_id = await noted_mail(world, queue)
+    async with one_worker(world, FirstClaim(world.store, lambda: later)), asyncio.timeout(20):
+        assert await queue.delayed == Ticket(id=email_id, owed=True, urgent=True)
+
+
 async def test_without_a_queue_what_cannot_be_claimed_is_not_asked_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -150,7 +174,7 @@ async def test_without_a_queue_what_cannot_be_claimed_is_not_asked_for_without_e
     busy = Busy()
     settings = WorkerSettings.model_validate({"worker_concurrency": 1, "drain_timeout": 0})
     line = Line(AwayQueue(history=10), busy)
-    worker = Worker(answer, busy, line, settings)  # type: ignore[arg-type]
+    worker = Worker(answer, busy, line, await open_gate(), settings)  # type: ignore[arg-type]
     running = asyncio.create_task(worker.run())
     for _ in range(500):
         await asyncio.sleep(0)

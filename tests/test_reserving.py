@@ -8,18 +8,18 @@ import pytest
 from sqlalchemy import URL
 
 from handlers.letter import Claim
-from handlers.store.store import Limits, SqlStore
+from handlers.store.store import SqlStore
 from smtpd.errors import Postponed
 from tests.arrivals import mail
-from tests.stores import claimed, keep, opened
+from tests.stores import claimed, keep, opened, paced
 
 
 async def reserve(store: SqlStore, claim: Claim) -> None:
-    await store.reserve(claim, await store.fetch(claim))
+    assert await store.reserve(claim) is None
 
 
 async def test_the_hours_answers_are_counted_exactly_and_once_a_mail(url: URL) -> None:
-    async with opened(url, limits=Limits(to_all=5, to_one=100)) as store:
+    async with opened(url, ways=paced(5, 100)) as store:
         claims = [await claimed(store, await keep(store)) for _ in range(8)]
         outcomes = await asyncio.gather(
             *(reserve(store, claim) for claim in claims), return_exceptions=True
@@ -34,7 +34,7 @@ async def test_the_hours_answers_are_counted_exactly_and_once_a_mail(url: URL) -
 
 
 async def test_one_sender_does_not_use_up_the_others_answers(url: URL) -> None:
-    async with opened(url, limits=Limits(to_all=100, to_one=2)) as store:
+    async with opened(url, ways=paced(100, 2)) as store:
         for _ in range(2):
             await reserve(store, await claimed(store, await keep(store)))
         third = await claimed(store, await keep(store))
@@ -46,7 +46,7 @@ async def test_one_sender_does_not_use_up_the_others_answers(url: URL) -> None:
 
 
 async def test_a_tag_makes_no_second_sender(url: URL) -> None:
-    async with opened(url, limits=Limits(to_all=100, to_one=1)) as store:
+    async with opened(url, ways=paced(100, 1)) as store:
         await reserve(store, await claimed(store, await keep(store)))
         tagged = await keep(store, mail(sender="Ada+again@example.org"))
         with pytest.raises(Postponed):

@@ -173,7 +173,9 @@ async def test_two_mails_of_one_thread_are_not_worked_on_at_once(store: SqlStore
     second = await keep(store, mail("And this?", references="<one@example.org>"))
     assert second.urgent
     claim = await claimed(store, first)
-    assert isinstance(await store.claim(second.id), Later)
+    later = await store.claim(second.id)
+    assert isinstance(later, Later)
+    assert later.urgent
     await write(store, claim)
     await store.sending(claim)
     await store.close(claim, ANSWERED)
@@ -205,8 +207,8 @@ async def test_a_person_sees_the_conversation_so_far(store: SqlStore) -> None:
     await answer(store, first, "First?", "<r1@us.example>")
     second = await keep(store, mail("Second?", references="<r1@us.example>"))
     claim = await claimed(store, second)
-    said = await store.remember(claim, await store.fetch(claim), letter("Second?"))
-    assert [(one.role, one.content) for one in said] == [
+    past = await store.remember(claim, await store.fetch(claim), letter("Second?"))
+    assert [(one.role, one.content) for one in past.said] == [
         ("user", "First?"),
         ("assistant", "Yes, you may."),
     ]
@@ -220,7 +222,8 @@ async def test_a_stranger_who_knows_the_thread_sees_nothing_of_it(store: SqlStor
     )
     assert not stranger.urgent
     claim = await claimed(store, stranger)
-    assert await store.remember(claim, await store.fetch(claim), letter("Go on?")) == ()
+    past = await store.remember(claim, await store.fetch(claim), letter("Go on?"))
+    assert (past.said, past.joined_by) == ((), "")
 
 
 async def test_a_held_mail_joins_no_thread(store: SqlStore) -> None:

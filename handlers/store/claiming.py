@@ -32,7 +32,8 @@ from handlers.letter import Claim, State
 from handlers.store.clock import database_now
 from handlers.store.models import IS_OWED, MAIL, Heartbeat
 from handlers.store.opening import insert_into
-from smtpd.errors import ClaimLost
+from handlers.store.switching import SENDING_IS_STOPPED, STOPPED, stopped_since
+from smtpd.errors import AllWait, ClaimLost
 
 # A worker writes a heartbeat every 5 s; three missed ones and its mail is taken over.
 HEARTBEAT_S = 5.0
@@ -54,6 +55,7 @@ class Later:
     """The mail is owed but cannot be worked on before this moment."""
 
     due: datetime
+    urgent: bool = False
 
 
 LIVING = select(Heartbeat.worker).where(Heartbeat.seen_at > database_now() - TAKEOVER_S)
@@ -96,7 +98,9 @@ def _claim_statement() -> ReturningUpdate[Any]:
             MAIL.c.uncertain,
             MAIL.c.lost,
             MAIL.c.urgent,
+            MAIL.c.approved,
             MAIL.c.received_date,
+            MAIL.c.decided_at,
         )
     )
 
@@ -104,7 +108,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
 _CLAIM = _claim_statement()
 _THREAD = select(MAIL.c.thread_id).where(_THIS).scalar_subquery()
 _LOCK_THREAD = select(func.pg_try_advisory_xact_lock(func.hashtextextended(_THREAD, 0)))
-_WHY_NOT = select(MAIL.c.not_before).where(_THIS, IS_OWED, _UNHELD)
+_WHY_NOT = select(MAIL.c.not_before, MAIL.c.urgent).where(_THIS, IS_OWED, _UNHELD)
 
 
 def claim(
@@ -115,10 +119,10 @@ def claim(
     A dead worker's mail is taken over; one it was sending, only if that began at
     `sent_before` or earlier.
     """
-    if not _lock_thread(connection, email_id):
-        return Later(now + timedelta(seconds=_BUSY_S))
-    named = {"mail": email_id, "taker": worker, "now": now, "sent_before": sent_before}
-    row = connection.execute(_CLAIM, named).one_or_none()
+    row = None
+    if _lock_thread(connection, email_id):
+        named = {"mail": email_id, "taker": worker, "now": now, "sent_before": sent_before}
+        row = connection.execute(_CLAIM, named).one_or_none()
     if row is None:
         return _why_not(connection, email_id, now, sent_before)
     return Claim(
@@ -129,7 +133,9 @@ def claim(
         uncertain=row.uncertain,
         lost=row.lost,
         urgent=row.urgent,
+        approved=row.approved,
         received_at=row.received_date,
+        decided_at=row.decided_at,
     )
 
 
@@ -149,7 +155,7 @@ def _why_not(
     if row is None:
         return None
     soon = now + timedelta(seconds=_BUSY_S)
-    return Later(max(soon, row.not_before) if row.not_before else soon)
+    return Later(max(soon, row.not_before or soon), urgent=row.urgent)
 
 
 # True for the row of a claim, as long as it is the newest; takes what named() gives.
@@ -157,7 +163,9 @@ HOLDING = and_(_THIS, MAIL.c.claim == bindparam("number"))
 # What is set comes with the parameters, by the columns' names.
 ADVANCE = update(MAIL).where(HOLDING)
 _LET_GO = ADVANCE.values(worker=None, claim=MAIL.c.claim + 1)
-_SEND = ADVANCE.where(MAIL.c.state == State.WRITTEN).values(state=State.SENDING.value)
+_SEND = ADVANCE.where(MAIL.c.state == State.WRITTEN, ~SENDING_IS_STOPPED).values(
+    state=State.SENDING.value
+)
 
 
 def named(claimed: Claim) -> dict[str, Any]:
@@ -187,8 +195,16 @@ def let_go(connection: Connection, claimed: Claim, **values: Any) -> None:
 
 
 def begin_sending(connection: Connection, claimed: Claim, now: datetime) -> None:
-    """Commit that DATA may begin: the compare-and-set that makes one answer of one mail."""
-    advance(connection, claimed, _SEND, last_attempt=now)
+    """Commit that DATA may begin: the compare-and-set that makes one answer of one mail.
+
+    Raises AllWait while sending is stopped.
+    """
+    try:
+        advance(connection, claimed, _SEND, last_attempt=now)
+    except ClaimLost:
+        if stopped_since(connection) is None:
+            raise
+        raise AllWait(STOPPED) from None
 
 
 def hand_back(

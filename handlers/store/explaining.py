@@ -32,9 +32,13 @@ class Explained:
 
     id: str
     thread_id: str
+    joined_by: str  # how it found its conversation, "" where it began one
+    category: str
     state: str
     because: str
-    setting: str  # the setting that would change it
+    setting: str  # the setting or command that would change it
+    approved: bool  # a person wants it answered
+    by_person: bool  # a person of the house wrote the answer
     sender: str
     recipient: str
     subject: str
@@ -62,13 +66,17 @@ def explain(connection: Connection, email_id: str, master: Seal) -> Explained | 
     return Explained(
         id=row.id,
         thread_id=row.thread_id,
+        joined_by=row.joined_by,
+        category=row.category,
         state=row.state,
-        because=_open(seal, row.because, f"because:{row.id}"),
+        because=opened(seal, row.because, f"because:{row.id}"),
         setting=row.setting,
-        sender=_open(seal, row.sender, f"sender:{row.id}"),
-        recipient=_open(seal, row.recipient, f"recipient:{row.id}"),
-        subject=_open(seal, row.subject, f"subject:{row.id}"),
-        message_id=_open(seal, row.message_id, f"message_id:{row.id}"),
+        approved=row.approved,
+        by_person=row.by_person,
+        sender=opened(seal, row.sender, f"sender:{row.id}"),
+        recipient=opened(seal, row.recipient, f"recipient:{row.id}"),
+        subject=opened(seal, row.subject, f"subject:{row.id}"),
+        message_id=opened(seal, row.message_id, f"message_id:{row.id}"),
         raw_bytes=row.raw_bytes,
         evidence=json.loads(seal.open(row.evidence, f"evidence:{row.id}")) if seal else {},
         attempts=row.attempts,
@@ -81,7 +89,8 @@ def explain(connection: Connection, email_id: str, master: Seal) -> Explained | 
     )
 
 
-def _open(seal: Seal | None, sealed: bytes, place: str) -> str:
+def opened(seal: Seal | None, sealed: bytes, place: str) -> str:
+    """What is sealed there, or ERASED where the person's key is gone."""
     return ERASED if seal is None else seal.open_text(sealed, place)
 
 
@@ -99,7 +108,7 @@ def _attachments(connection: Connection, email_id: str, seal: Seal | None) -> tu
         query.where(Attachment.email_id == email_id).order_by(Attachment.seq)
     )
     return tuple(
-        f"{_open(seal, row.filename, f'attachment.filename:{email_id}:{row.seq}')}, "
+        f"{opened(seal, row.filename, f'attachment.filename:{email_id}:{row.seq}')}, "
         f"{row.size} bytes, read: {row.what_was_read}"
         for row in found
     )
@@ -108,5 +117,5 @@ def _attachments(connection: Connection, email_id: str, seal: Seal | None) -> tu
 def _story(connection: Connection, row: Any, seal: Seal | None) -> tuple[Line, ...]:
     query = select(Story.at, Story.event, Story.because).where(Story.email_id == row.id)
     told = connection.execute(query.order_by(Story.id))
-    later = [Line(one.at, one.event, _open(seal, one.because, f"story:{row.id}")) for one in told]
+    later = [Line(one.at, one.event, opened(seal, one.because, f"story:{row.id}")) for one in told]
     return (Line(row.received_date, "received", f"{row.raw_bytes} bytes"), *later)

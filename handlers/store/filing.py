@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, bindparam, insert, update
 
 from handlers.letter import Claim, Letter
 from handlers.store import claiming
@@ -15,22 +15,35 @@ from handlers.store.opening import insert_into
 from handlers.store.sealing import Seal
 
 _FILE = claiming.ADVANCE.where(MAIL.c.new_text.is_(None))
+_FILE_ALONG = update(MAIL).where(MAIL.c.id == bindparam("one"), MAIL.c.new_text.is_(None))
 
 
 def file_letter(
     connection: Connection, *, claim: Claim, letter: Letter, seal: Seal, now: datetime
 ) -> None:
     """File what was read; a second reading of the same mail changes nothing."""
-    ident = claim.id
-    texts = {
+    texts = _sealed_texts(claim.id, letter, seal)
+    if connection.execute(_FILE, {**claiming.named(claim), **texts}).rowcount == 1:
+        _file_attachments(connection, claim.id, letter, seal)
+        _note_author(connection, claim.person, letter, seal, now)
+
+
+def file_along(
+    connection: Connection, ident: str, person: str, letter: Letter, seal: Seal, now: datetime
+) -> None:
+    """The same for a mail without a claim, which an attempt of its own may have filed before."""
+    texts = _sealed_texts(ident, letter, seal)
+    if connection.execute(_FILE_ALONG, {"one": ident, **texts}).rowcount == 1:
+        _file_attachments(connection, ident, letter, seal)
+        _note_author(connection, person, letter, seal, now)
+
+
+def _sealed_texts(ident: str, letter: Letter, seal: Seal) -> dict[str, bytes]:
+    return {
         "body_text": seal.close_text(letter.body_text, f"body_text:{ident}"),
         "body_html": seal.close_text(letter.body_html, f"body_html:{ident}"),
         "new_text": seal.close_text(letter.new_text, f"new_text:{ident}"),
     }
-    if connection.execute(_FILE, {**claiming.named(claim), **texts}).rowcount != 1:
-        return
-    _file_attachments(connection, ident, letter, seal)
-    _note_author(connection, claim.person, letter, seal, now)
 
 
 def _file_attachments(connection: Connection, ident: str, letter: Letter, seal: Seal) -> None:

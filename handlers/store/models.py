@@ -6,6 +6,7 @@ readable only with the key of the person the mail concerns.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import cast
 
@@ -25,7 +26,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from handlers.letter import OWED
+from handlers.letter import OWED, UNDECIDED, State
 
 
 class Instant(TypeDecorator[datetime]):
@@ -53,8 +54,14 @@ class Base(DeclarativeBase):
     """All tables of the house."""
 
 
-_OWED = "state IN ({})".format(", ".join(f"'{state}'" for state in OWED))
-_IN_LINE = text(f"{_OWED} AND worker IS NULL")
+def _one_of(states: Iterable[State]) -> str:
+    return "state IN ({})".format(", ".join(f"'{state}'" for state in states))
+
+
+_IS_OWED = text(_one_of(OWED))
+_IN_LINE = text(f"{_one_of(OWED)} AND worker IS NULL")
+_IS_UNDECIDED = text(_one_of(UNDECIDED))
+_UNTOLD = text("sent_at IS NULL")
 _HASHED = text("delivery_hash IS NOT NULL")
 
 
@@ -85,6 +92,12 @@ class EmailMessage(Base):
     raw_bytes: Mapped[int]
     evidence: Mapped[bytes] = mapped_column(LargeBinary)  # JSON
     new_text: Mapped[bytes | None] = mapped_column(LargeBinary)
+    category: Mapped[str] = mapped_column(String(16), default="person")
+    correspondent: Mapped[str] = mapped_column(String(32))  # keyed hash; no +tag in its address
+    domain_hash: Mapped[str] = mapped_column(String(32))  # of the author's organisation
+    subject_hash: Mapped[str] = mapped_column(String(32))  # without Re: and the like; "" for none
+    theme_hash: Mapped[str] = mapped_column(String(32))  # of the subject without its numbers
+    joined_by: Mapped[str] = mapped_column(String(8), default="")  # how it found its thread
     delivery_hash: Mapped[str | None] = mapped_column(String(32), unique=True)
     message_hash: Mapped[str | None] = mapped_column(String(32), unique=True)
     message_id_hash: Mapped[str] = mapped_column(String(32))
@@ -103,11 +116,15 @@ class EmailMessage(Base):
     lost: Mapped[int] = mapped_column(default=0)  # claims whose worker died
     uncertain: Mapped[int] = mapped_column(default=0)  # sends whose outcome nobody knows
     reserved: Mapped[bool] = mapped_column(default=False)  # counted in the hour's rates
-    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    approved: Mapped[bool] = mapped_column(default=False)  # a person wants it answered
+    decided_at: Mapped[datetime | None] = mapped_column(Instant)  # a person put it in line again
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)  # or when it was held
 
     # The reply as it leaves.
     outgoing: Mapped[bytes | None] = mapped_column(LargeBinary)
     outgoing_hash: Mapped[str | None] = mapped_column(String(32))  # of its Message-ID
+    relay_id_hash: Mapped[str | None] = mapped_column(String(32))  # of the id in the relay's 250
+    by_person: Mapped[bool] = mapped_column(default=False)  # a person of the house wrote it
 
     __table_args__ = (
         # Partial, so that their size is what is owed and not what ever was.
@@ -123,6 +140,12 @@ class EmailMessage(Base):
         Index("ix_message_id_hash", "message_id_hash"),
         Index("ix_outgoing_hash", "outgoing_hash"),
         Index("ix_person", "person"),
+        Index("ix_relay_id_hash", "relay_id_hash"),
+        Index("ix_subject_hash", "subject_hash", "person", "received_date"),
+        Index("ix_waiting", "correspondent", sqlite_where=_IS_OWED, postgresql_where=_IS_OWED),
+        Index(
+            "ix_undecided", "ended_at", sqlite_where=_IS_UNDECIDED, postgresql_where=_IS_UNDECIDED
+        ),
     )
 
 
@@ -198,12 +221,89 @@ class Heartbeat(Base):
 
 
 class Rate(Base):
-    """Answers of the last hour in one scope, by minute; one row, so that counting is exact."""
+    """Answers of late in one scope; one row, so that counting is exact."""
 
     __tablename__ = "rate"
 
-    scope: Mapped[str] = mapped_column(String(32), primary_key=True)  # a person, or "all"
-    minutes: Mapped[str] = mapped_column(Text)  # JSON: {minute since 1970: answers}
+    scope: Mapped[str] = mapped_column(String(32), primary_key=True)  # a person, or one of rates.py
+    minutes: Mapped[str] = mapped_column(Text)  # JSON: {minute (or hour) since 1970: answers}
+
+
+class Addressee(Base):
+    """Who else stood in To or Cc of a mail whose author was proven: they may see it."""
+
+    __tablename__ = "addressee"
+
+    email_id: Mapped[str] = mapped_column(ForeignKey("email_message.id"), primary_key=True)
+    person: Mapped[str] = mapped_column(String(32), primary_key=True)
+
+
+class Turn(Base):
+    """One answer that was begun: what the fuses count, by keyed hashes."""
+
+    __tablename__ = "turn"
+
+    email_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant, index=True)
+    correspondent: Mapped[str] = mapped_column(String(32))
+    domain_hash: Mapped[str] = mapped_column(String(32))
+    thread_id: Mapped[str] = mapped_column(String(32), index=True)
+    subject_hash: Mapped[str] = mapped_column(String(32))
+    theme_hash: Mapped[str] = mapped_column(String(32))
+    person_seen: Mapped[bool] = mapped_column(default=False)  # the mail showed signs of a person
+
+    __table_args__ = (
+        Index("ix_turn_correspondent", "correspondent", "at"),
+        Index("ix_turn_domain_hash", "domain_hash", "at"),
+    )
+
+
+class TakenOver(Base):
+    """A conversation that a person of the house leads: the AI is silent in it."""
+
+    __tablename__ = "taken_over"
+
+    thread_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Switch(Base):
+    """What is switched off for the whole house, and since when."""
+
+    __tablename__ = "switch"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant)
+
+
+class ApiKey(Base):
+    """A key to the HTTP API. The key itself is nowhere: only its keyed hash is."""
+
+    __tablename__ = "api_key"
+
+    id: Mapped[str] = mapped_column(String(8), primary_key=True)  # shown, and part of the key
+    hash: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[str] = mapped_column(String(64))  # words, with spaces between them
+    made_at: Mapped[datetime] = mapped_column(Instant)
+    last_used_at: Mapped[datetime | None] = mapped_column(Instant)
+    revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Notice(Base):
+    """Something to tell the operator, once; it holds nothing of a mail."""
+
+    __tablename__ = "notice"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(100), unique=True)  # the same thing is told once
+    kind: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime] = mapped_column(Instant)
+    text: Mapped[str] = mapped_column(Text)
+    email_id: Mapped[str | None] = mapped_column(String(32))  # the mail it is about
+    sent_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = (Index("ix_untold", "id", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),)
 
 
 class Story(Base):
@@ -223,7 +323,16 @@ class Story(Base):
 MAIL = cast(Table, EmailMessage.__table__)
 USER = cast(Table, User.__table__)
 RATE = cast(Table, Rate.__table__)
+TURN = cast(Table, Turn.__table__)
+ADDRESSEE = cast(Table, Addressee.__table__)
+TAKEN_OVER = cast(Table, TakenOver.__table__)
+SWITCH = cast(Table, Switch.__table__)
+API_KEY = cast(Table, ApiKey.__table__)
+NOTICE = cast(Table, Notice.__table__)
 
 # Spelled with its words in it, as in the partial indexes: of a parameter the planner
 # cannot know that it is one of them.
 IS_OWED: ColumnElement[bool] = MAIL.c.state.in_([literal_column(f"'{state}'") for state in OWED])
+IS_UNDECIDED: ColumnElement[bool] = MAIL.c.state.in_(
+    [literal_column(f"'{state}'") for state in UNDECIDED]
+)

@@ -42,6 +42,7 @@ class HouseKeys:
     master: Seal  # wraps person keys
     hashing: bytes
     return_path: bytes
+    api: bytes  # hashes the keys to the HTTP API
 
 
 def insert_into(connection: Connection) -> Any:  # the two dialects share no base class with it
@@ -161,6 +162,7 @@ def _house_keys(connection: Connection, secret_key: str) -> HouseKeys:
         master=master,
         hashing=derived(root, "answermx look-up hashes"),
         return_path=derived(root, "answermx return paths"),
+        api=derived(root, "answermx api keys"),
     )
 
 

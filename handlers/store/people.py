@@ -61,6 +61,13 @@ def stored_seal(connection: Connection, person: str, master: Seal) -> Seal | Non
     return None if wrapped is None else _opened(wrapped, person, master)
 
 
+def sure_seal(connection: Connection, person: str, master: Seal) -> Seal:
+    """The person's seal; a key that is not there is made, and committed with what it seals."""
+    wrapped = master.close(os.urandom(KEY_BYTES), _place(person))
+    [stored] = make_keys(connection, [(person, wrapped)])
+    return _opened(stored, person, master)
+
+
 def _opened(wrapped: bytes, person: str, master: Seal) -> Seal:
     return Seal.of(master.open(wrapped, _place(person)))
 

@@ -1,48 +1,51 @@
-"""Reading back: the claimed mail, and what its author may see of the conversation."""
+"""Reading back: the claimed mail, and what waits in its conversation along with it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from handlers.letter import Claim, Outgoing, Said, State
+from handlers.letter import Claim, Outgoing, Record, State
 from handlers.store.claiming import HOLDING, held
-from handlers.store.models import MAIL, RawChunk
+from handlers.store.models import MAIL, USER, RawChunk
 from handlers.store.sealing import Seal
-from smtpd.mail import Peer
+from smtpd.headers import scan_kept
+from smtpd.mail import Arrival, Peer
 
-# Newest first until one of them is reached: a model's window is not endless.
-_MESSAGES_RECALLED = 20
-_TEXT_RECALLED = 64 * 1024
+# A larger one has an answer of its own: all mails that are answered together are in memory.
+_ALONG_BYTES = 1024 * 1024
+_ALONG_MAX = 19
 
-_FETCH = select(
-    MAIL.c.id, MAIL.c.thread_id, MAIL.c.person, MAIL.c.received_date, MAIL.c.envelope, MAIL.c.raw,
-    MAIL.c.outgoing,
-).where(HOLDING)  # fmt: skip
-_PIECES = (
+_ROW = select(
+    MAIL.c.id, MAIL.c.thread_id, MAIL.c.joined_by, MAIL.c.person, MAIL.c.received_date,
+    MAIL.c.envelope, MAIL.c.raw, MAIL.c.outgoing,
+    select(USER.c.format).where(USER.c.person == MAIL.c.person).scalar_subquery().label("wants"),
+)  # fmt: skip
+_FETCH = _ROW.where(HOLDING)
+_KEPT = _ROW.where(MAIL.c.id == bindparam("mail"))
+PIECES = (
     select(RawChunk.sealed).where(RawChunk.email_id == bindparam("mail")).order_by(RawChunk.seq)
 )
-_CONVERSATION = (
-    select(
-        MAIL.c.id, MAIL.c.received_date, MAIL.c.ended_at, MAIL.c.state, MAIL.c.new_text,
-        MAIL.c.ai_response,
-    )
-    .where(MAIL.c.thread_id == bindparam("thread"), MAIL.c.person == bindparam("author"))
-    .where(MAIL.c.id != bindparam("mail"), MAIL.c.new_text.is_not(None))
-    .where(MAIL.c.received_date <= bindparam("until"))
-    .order_by(MAIL.c.received_date.desc())
-    .limit(_MESSAGES_RECALLED)
+# What waits in a conversation is claimed by nobody else while one of its mails is.
+_LEAD = MAIL.alias("lead")
+_THREAD = select(_LEAD.c.thread_id).where(_LEAD.c.id == bindparam("mail")).scalar_subquery()
+_WAITS_ALONG = (
+    (MAIL.c.thread_id == _THREAD) & (MAIL.c.person == bindparam("author"))
+    & (MAIL.c.id != bindparam("mail")) & (MAIL.c.state == State.WAITING)
+    & MAIL.c.worker.is_(None) & (MAIL.c.raw_bytes <= _ALONG_BYTES)
 )  # fmt: skip
+_ALONG = _ROW.where(_WAITS_ALONG).order_by(MAIL.c.id.desc()).limit(_ALONG_MAX)
+_ALONG_IDS = select(MAIL.c.id).where(_WAITS_ALONG).order_by(MAIL.c.id.desc()).limit(_ALONG_MAX)
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A claimed row as it lies in the database, with the pieces of a large message."""
+    """A mail's row as it lies in the database, with the pieces of a large message."""
 
     row: Any
     chunks: tuple[bytes, ...]
@@ -50,10 +53,60 @@ class Sealed:
 
 def fetch(connection: Connection, claimed: Claim) -> Sealed:
     """The row of the claim. Raises ClaimLost when it is no longer ours."""
-    row = held(connection, claimed, _FETCH)
+    return _with_pieces(connection, held(connection, claimed, _FETCH))
+
+
+def kept(connection: Connection, email_id: str) -> Sealed | None:
+    """The row of the mail with this id, whoever works on it; None where there is none."""
+    row = connection.execute(_KEPT, {"mail": email_id}).one_or_none()
+    return None if row is None else _with_pieces(connection, row)
+
+
+def along(connection: Connection, claimed: Claim) -> list[Sealed]:
+    """The other mails of the claim's author that wait in its conversation, oldest first."""
+    rows = connection.execute(_ALONG, _asked(claimed)).all()
+    return [_with_pieces(connection, row) for row in reversed(rows)]
+
+
+def more_waits(connection: Connection, claimed: Claim, known: Set[str]) -> bool:
+    """Whether others than these wait by now."""
+    waiting = connection.execute(_ALONG_IDS, _asked(claimed)).scalars()
+    return not known >= set(waiting)
+
+
+def _asked(claimed: Claim) -> dict[str, str]:
+    return {"author": claimed.person, "mail": claimed.id}
+
+
+def _with_pieces(connection: Connection, row: Any) -> Sealed:
     if row.raw is not None:
         return Sealed(row, ())
-    return Sealed(row, tuple(connection.execute(_PIECES, {"mail": row.id}).scalars()))
+    return Sealed(row, tuple(connection.execute(PIECES, {"mail": row.id}).scalars()))
+
+
+def open_record(sealed: Sealed, seal: Seal, now: datetime) -> Record:
+    """The mail as it was kept."""
+    row = sealed.row
+    raw = open_raw(sealed, seal)
+    mail_from, rcpt_to, peer = open_envelope(row.envelope, row.id, seal)
+    outgoing = row.outgoing and seal.open(row.outgoing, f"outgoing:{row.id}")
+    return Record(
+        arrival=Arrival(
+            id=row.id,
+            peer=peer,
+            mail_from=mail_from,
+            rcpt_to=rcpt_to,
+            raw=raw,
+            # The door, whose limit is a setting, has bounded them.
+            headers=scan_kept(raw),
+            received_at=row.received_date,
+        ),
+        thread_id=row.thread_id,
+        joined_by=row.joined_by,
+        outgoing=unpack_outgoing(outgoing) if outgoing else None,
+        fetched_at=now,
+        wants=row.wants or "",
+    )
 
 
 def open_raw(sealed: Sealed, seal: Seal) -> bytes:
@@ -88,28 +141,3 @@ def pack_outgoing(outgoing: Outgoing) -> bytes:
 def unpack_outgoing(packed: bytes) -> Outgoing:
     envelope, _, raw = packed.partition(b"\n")
     return Outgoing(**json.loads(envelope), raw=raw)
-
-
-def conversation(
-    connection: Connection, *, email_id: str, thread_id: str, person: str, before: datetime
-) -> Sequence[Any]:
-    """The sealed earlier messages of the thread that this person wrote or was answered in."""
-    asked = {"mail": email_id, "thread": thread_id, "author": person, "until": before}
-    return connection.execute(_CONVERSATION, asked).all()
-
-
-def open_conversation(rows: Sequence[Any], seal: Seal) -> tuple[Said, ...]:
-    """What was said, oldest first, as much as fits."""
-    said: list[Said] = []
-    room = _TEXT_RECALLED
-    for row in rows:  # newest first
-        if row.state == State.ANSWERED and row.ai_response is not None:
-            answer = seal.open_text(row.ai_response, f"ai_response:{row.id}")
-            said.append(Said(role="assistant", content=answer, date=row.ended_at))
-            room -= len(answer)
-        asked = seal.open_text(row.new_text, f"new_text:{row.id}")
-        said.append(Said(role="user", content=asked, date=row.received_date))
-        room -= len(asked)
-        if room < 0:
-            break
-    return tuple(reversed(said))

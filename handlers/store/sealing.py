@@ -60,6 +60,11 @@ class Seal:
         return self.open(sealed, place).decode()
 
 
+def unopenable() -> Seal:
+    """For what is said of an erased person's mail: nobody can open it, as all the rest of it."""
+    return Seal.of(os.urandom(KEY_BYTES))
+
+
 @dataclass(frozen=True, slots=True)
 class Hasher:
     """Keyed hashes for look-ups, so that the database never holds what was hashed."""
@@ -79,3 +84,8 @@ class Hasher:
 
     def message_id(self, message_id: str) -> str:
         return self("message-id", message_id.encode("utf-8", "replace"))
+
+    def relay_id(self, message_id: str) -> str:
+        """Of what stands before the @, which is all that a relay tells of the one it wrote."""
+        left = message_id.partition("@")[0].removeprefix("<")
+        return self("relay-id", left.encode("utf-8", "replace"))

@@ -7,33 +7,45 @@ here and nowhere else.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from handlers.letter import Answer, Claim, Ending, Letter, Outgoing, Record, Said, State, Ticket
-from handlers.store import claiming, owing, rates, recalling
+from handlers.letter import (
+    Answer,
+    Claim,
+    Ending,
+    Exchange,
+    Letter,
+    Outgoing,
+    Past,
+    Record,
+    Ticket,
+)
+from handlers.store import claiming, deciding, owing, recalling, story, turns
+from handlers.store.answering import Hand, Reply, close, write_down
 from handlers.store.explaining import Explained, explain
 from handlers.store.filing import file_letter
-from handlers.store.keeping import CHUNK_BYTES, keep_all, prepare
-from handlers.store.models import MAIL, USER, Story
+from handlers.store.keeping import keep_all
 from handlers.store.opening import HouseKeys
 from handlers.store.people import People
-from handlers.store.sealing import KEY_BYTES, Hasher, Seal
+from handlers.store.preparing import CHUNK_BYTES, House, prepare
+from handlers.store.remembering import open_said, recall
+from handlers.store.sealing import Hasher, Seal, unopenable
+from handlers.store.switching import STOPPED, stopped_since
 from handlers.store.transacting import DATABASE_ERRORS, in_our_words, reading
+from handlers.store.turns import Pace
 from handlers.store.writer import Writer
-from smtpd.addresses import untagged
-from smtpd.errors import Permanent, Temporary
+from smtpd.errors import AllWait, Permanent, Temporary
 from smtpd.events import Event, log
 from smtpd.evidence import Evidence
-from smtpd.headers import scan_kept
 from smtpd.mail import Arrival, Verdict
 
 # Between two tries to write what must be written.
@@ -44,19 +56,18 @@ Result = TypeVar("Result")
 # One is sealed while another is written.
 _LARGE_AT_ONCE = 2
 
-_WRITE = claiming.ADVANCE.where(MAIL.c.state == State.WAITING)
-_TELL = insert(Story)
-_COUNT_ANSWER = (
-    update(USER).where(USER.c.person == bindparam("who")).values(answers=USER.c.answers + 1)
-)
+# A transaction stays short, and what is left over has its turn ten minutes later.
+_EXPIRED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Answers an hour."""
+class Ways:
+    """How the house goes about mail: its own addresses, its pace, its patience."""
 
-    to_all: int
-    to_one: int
+    pace: Pace
+    house: House = field(default_factory=House)
+    hold_days: int = 7
+    stop_file: Path | None = None  # while it exists nothing is sent
 
 
 class SqlStore:
@@ -69,7 +80,7 @@ class SqlStore:
         keys: HouseKeys,
         *,
         worker: str,
-        limits: Limits,
+        ways: Ways,
         relay_timeout_s: float,
     ) -> None:
         self._engine = engine
@@ -77,8 +88,10 @@ class SqlStore:
         self._hasher = Hasher(keys.hashing)
         self._master = keys.master
         self._people = People(engine, writer, keys.master)
-        self._limits = limits
+        self._ways = ways
+        self._keep_all = partial(keep_all, house=ways.house)
         self._relay_timeout = timedelta(seconds=relay_timeout_s)
+        self._held_for = timedelta(days=ways.hold_days)
         # A mail that is being kept is in memory twice, as it came and sealed.
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self.worker = worker
@@ -88,16 +101,21 @@ class SqlStore:
     async def keep(self, arrival: Arrival, evidence: Evidence, verdict: Verdict) -> Ticket:
         """Commit the mail durably; the same delivery again gives the same ticket."""
         person = self._hasher.address(arrival.facts.author or arrival.mail_from)
-        seal = await self._people.seal(person)
         make_ready = partial(
-            prepare, arrival, evidence, verdict, person=person, seal=seal, hasher=self._hasher
+            prepare,
+            arrival,
+            evidence,
+            verdict,
+            seal=await self._people.seal(person),
+            hasher=self._hasher,
+            house=self._ways.house,
         )
         if len(arrival.raw) <= CHUNK_BYTES:
-            return await self._writer.batched(keep_all, make_ready())
+            return await self._writer.batched(self._keep_all, make_ready())
         async with self._large:
             # Hashing and sealing let other threads run; a small mail is not worth the hop.
             keeping = await asyncio.to_thread(make_ready)
-            return await self._writer.batched(keep_all, keeping, alone=True)
+            return await self._writer.batched(self._keep_all, keeping, alone=True)
 
     # For a worker.
 
@@ -115,109 +133,70 @@ class SqlStore:
 
     async def fetch(self, claim: Claim) -> Record:
         sealed = await self._read(lambda connection: recalling.fetch(connection, claim))
-        row = sealed.row
-        seal = await self._seal(row.person)
-        raw = recalling.open_raw(sealed, seal)
-        mail_from, rcpt_to, peer = recalling.open_envelope(row.envelope, row.id, seal)
-        outgoing = row.outgoing and seal.open(row.outgoing, f"outgoing:{row.id}")
-        return Record(
-            arrival=Arrival(
-                id=row.id,
-                peer=peer,
-                mail_from=mail_from,
-                rcpt_to=rcpt_to,
-                raw=raw,
-                # The door, whose limit is a setting, has bounded them.
-                headers=scan_kept(raw),
-                received_at=row.received_date,
-            ),
-            thread_id=row.thread_id,
-            outgoing=recalling.unpack_outgoing(outgoing) if outgoing else None,
-            fetched_at=_now(),
-        )
+        return recalling.open_record(sealed, await self._seal(claim.person), _now())
 
-    async def remember(self, claim: Claim, record: Record, letter: Letter) -> Sequence[Said]:
+    async def reserve(self, claim: Claim) -> Ending | None:
+        begin = partial(turns.begin, claim=claim, pace=self._ways.pace, now=_now())
+        return await self._writer.write(begin)
+
+    async def gather(self, claim: Claim, record: Record) -> Sequence[Record]:
+        """The author's other mails of the conversation that wait, oldest first."""
+        found = await self._read(lambda connection: recalling.along(connection, claim))
+        seal = await self._seal(claim.person)
+        return [recalling.open_record(sealed, seal, record.fetched_at) for sealed in found]
+
+    async def remember(self, claim: Claim, record: Record, letter: Letter) -> Past:
+        """File the letter's fields; give what was before it, as its author may see it."""
         seal = await self._seal(claim.person)
         file = partial(file_letter, claim=claim, letter=letter, seal=seal, now=_now())
         await self._writer.write(file)
-        rows = await self._read(
-            partial(
-                recalling.conversation,
-                email_id=claim.id,
-                thread_id=record.thread_id,
-                person=claim.person,
-                before=record.arrival.received_at,
-            )
-        )
-        return recalling.open_conversation(rows, seal)
+        sealed = await self._read(partial(recall, claim=claim, record=record))
+        seals = {person: await self._known_seal(person) for person in sealed.writers}
+        return replace(sealed.past, said=open_said(sealed, seals))
 
-    async def reserve(self, claim: Claim, record: Record) -> None:
-        limits = {
-            rates.EVERYBODY: self._limits.to_all,
-            self._hasher.address(untagged(record.author)): self._limits.to_one,
-        }
-        await self._writer.write(
-            lambda connection: rates.reserve(connection, claim, limits, _now())
-        )
+    async def written(
+        self, claim: Claim, exchange: Exchange, answer: Answer, outgoing: Outgoing, *, last: bool
+    ) -> bool:
+        hand = await self._hand(claim)
+        reply = Reply(exchange=exchange, answer=answer, outgoing=outgoing)
+        write = partial(write_down, hand=hand, reply=reply, last=last)
+        written = await self._writer.write(write)
+        if written:
+            log(Event.WRITTEN, ticket=claim.id, because=reply.because)
+        return written
 
-    async def written(self, claim: Claim, answer: Answer, outgoing: Outgoing) -> None:
-        seal = await self._seal(claim.person)
-        values = {
-            "state": State.WRITTEN.value,
-            "ai_response": seal.close_text(answer.text, f"ai_response:{claim.id}"),
-            "outgoing": seal.close(recalling.pack_outgoing(outgoing), f"outgoing:{claim.id}"),
-            "outgoing_hash": self._hasher.message_id(outgoing.message_id),
-        }
-        because = f"{answer.model}, {answer.tokens_used} tokens, {answer.processing_time_s:.1f} s"
-        line = _line(claim, "written", because, seal)
-
-        def write(connection: Connection) -> None:
-            claiming.advance(connection, claim, _WRITE, **values)
-            connection.execute(_TELL, line)
-
-        await self._writer.write(write)
-        log(Event.WRITTEN, ticket=claim.id, because=because)
+    async def stopped(self) -> bool:
+        """Whether sending is stopped, by the switch or by this installation's file."""
+        if self._stopped_by_file():
+            return True
+        return await self._read(stopped_since) is not None
 
     async def sending(self, claim: Claim) -> None:
+        if self._stopped_by_file():
+            raise AllWait(STOPPED)
         await self._writer.write(
             lambda connection: claiming.begin_sending(connection, claim, _now())
         )
 
     async def close(self, claim: Claim, ending: Ending) -> None:
         """Write the ending and its reason, once, however long it takes. Raises ClaimLost."""
-        seal = await self._last_seal(claim.person)
-        held = ending.what is State.HELD
-        answered = ending.what is State.ANSWERED
-        line = _line(claim, ending.what, ending.because, seal)
-        values = {
-            "state": ending.what.value,
-            "because": seal.close_text(ending.because, f"because:{claim.id}"),
-            "setting": ending.setting,
-            "processed": not held,
-            "response_sent": answered,
-            "ended_at": line["at"],
-        }
-
-        def write(connection: Connection) -> None:
-            claiming.let_go(connection, claim, **values)
-            connection.execute(_TELL, line)
-            if answered:
-                connection.execute(_COUNT_ANSWER, {"who": claim.person})
-
-        await self._surely(partial(self._writer.write, write))
+        hand = await self._hand(claim, last=True)
+        await self._surely(partial(self._writer.write, partial(close, hand=hand, ending=ending)))
+        if ending.fuse:
+            log(Event.FUSE, kind=ending.fuse, ticket=claim.id, because=ending.because)
 
     async def hand_back(
         self, claim: Claim, *, not_before: datetime, because: str, counts: bool, certain: bool
     ) -> None:
         """Give the claim up until then, telling why. Raises ClaimLost."""
-        seal = await self._last_seal(claim.person)
-        line = _line(claim, "retry", because, seal)
+        hand = await self._hand(claim, last=True)
+        line = hand.line("retry", because)
 
         def write(connection: Connection) -> None:
             claiming.hand_back(
                 connection, claim, not_before=not_before, counts=counts, certain=certain
             )
-            connection.execute(_TELL, line)
+            story.tell(connection, [line])
 
         await self._surely(partial(self._writer.write, write))
 
@@ -269,8 +248,24 @@ class SqlStore:
         return await self._read(lambda connection: owing.settled(connection, ids))
 
     async def tidy(self) -> None:
-        """Let go of hashes and heartbeats past their time."""
-        await self._writer.write(owing.tidy(_now()))
+        """Let go of what is past its time, and of mail that nobody decided on."""
+        now = _now()
+        await self._writer.write(owing.tidy(now))
+        await self._writer.write(partial(turns.forget, now=now))
+        end = partial(
+            deciding.end_expired,
+            before=now - self._held_for,
+            limit=_EXPIRED_AT_ONCE,
+            master=self._master,
+            now=now,
+        )
+        for email_id in await self._writer.write(end):
+            log(
+                Event.UNANSWERED,
+                ticket=email_id,
+                because=deciding.NOBODY_DECIDED,
+                setting="HOLD_DAYS",
+            )
 
     # For the operator.
 
@@ -290,10 +285,14 @@ class SqlStore:
             raise Permanent("the key of this person has been erased")
         return seal
 
+    async def _hand(self, claim: Claim, *, last: bool = False) -> Hand:
+        seal = await (self._last_seal if last else self._seal)(claim.person)
+        return Hand(claim=claim, seal=seal, hasher=self._hasher, now=_now())
+
     async def _last_seal(self, person: str) -> Seal:
         """The seal for how work ended: where the person's key is erased, one nobody can open."""
         seal = await self._surely(partial(self._known_seal, person))
-        return seal or Seal.of(os.urandom(KEY_BYTES))
+        return seal or unopenable()
 
     async def _surely(self, step: Callable[[], Awaitable[Result]]) -> Result:
         """A step of writing how work on a mail ended; waits as long as the database is away.
@@ -310,6 +309,10 @@ class SqlStore:
                 log(Event.AWAY, neighbour="database", because=error.because)
             await asyncio.sleep(_AGAIN_S)
 
+    def _stopped_by_file(self) -> bool:
+        file = self._ways.stop_file
+        return file is not None and file.exists()
+
     async def _read(self, query: Callable[[Connection], Result]) -> Result:
         with _translated():
             return await reading(self._engine, query)
@@ -325,9 +328,3 @@ def _translated() -> Iterator[None]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _line(claim: Claim, event: str, because: str, seal: Seal) -> dict[str, Any]:
-    """A line of the mail's story."""
-    told = seal.close_text(because, f"story:{claim.id}")
-    return {"email_id": claim.id, "at": _now(), "event": event, "because": told}
