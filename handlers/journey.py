@@ -3,7 +3,7 @@
     peer ──SMTP──▶ receive() ──queue──▶ answer() ──relay──▶ sender
 
     receive   Arrival ▶ Evidence ▶ Verdict ▶ Ticket ▶ Reply     while the peer waits
-    answer    Claim ▶ Record ▶ Letter ▶ Answer ▶ Outgoing ▶ Ending     a worker, later
+    answer    Claim ▶ Record ▶ Exchange ▶ Answer ▶ Outgoing ▶ Ending   a worker, later
 
 No line below catches an exception. What goes wrong in receive() becomes a 4xx
 in smtpd/session.py; what goes wrong in answer() is retried, or parked for a
@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handlers.courtesy import Manners, why_silent
+from handlers.courtesy import Manners, why_held, why_silent
 from handlers.letter import Claim, Ending, Outgoing, Record, State
-from handlers.ports import Queue, Reader, Relay, Store, Thinker, Verifier, Writer
-from handlers.telling import tell_letter, tell_verdict
+from handlers.ports import Conversation, Queue, Relay, Store, Thinker, Verifier, Writer
+from handlers.telling import tell_verdict
 from smtpd.mail import Arrival
 from smtpd.policy import House, judge
 from smtpd.replies import Reply
@@ -31,7 +31,7 @@ class Journey:
     verifier: Verifier
     store: Store
     queue: Queue
-    reader: Reader
+    conversation: Conversation
     thinker: Thinker
     writer: Writer
     relay: Relay
@@ -48,27 +48,28 @@ class Journey:
         )
         tell_verdict(arrival, evidence, verdict, ticket.id)
         if ticket.owed:
-            await self.queue.put(ticket)
+            await self.queue.put(ticket, due=ticket.due)
         return verdict.reply.for_ticket(ticket.id)
 
     async def answer(self, claim: Claim) -> Ending:
         """Later, in a worker: read, think, write, send. The worker writes the ending down."""
         record = await self.store.fetch(claim)
-        ending = why_silent(claim, record, self.manners)
-        if ending is None:
-            outgoing = record.outgoing or await self.compose(claim, record)
-            await self.store.sending(claim)
-            receipt = await self.relay.send(outgoing)
-            ending = Ending(what=State.ANSWERED, because=receipt)
-        return ending
+        ending = why_silent(claim, record, self.manners) or await self.store.reserve(claim)
+        reply = ending or record.outgoing or await self.compose(claim, record)
+        if isinstance(reply, Ending):
+            return reply
+        await self.store.sending(claim)
+        receipt = await self.relay.send(reply)
+        return Ending(what=State.ANSWERED, because=receipt)
 
-    async def compose(self, claim: Claim, record: Record) -> Outgoing:
-        """The reply, thought of once and stored before the relay sees it."""
-        await self.store.reserve(claim, record)
-        letter = await self.reader.read(record.arrival)
-        tell_letter(claim, letter)
-        said = await self.store.remember(claim, record, letter)
-        answer = await self.thinker.think(claim, record, letter, said)
-        outgoing = await self.writer.write(record, letter, answer)
-        await self.store.written(claim, answer, outgoing)
+    async def compose(self, claim: Claim, record: Record) -> Outgoing | Ending:
+        """The reply, thought of and stored before the relay sees it; or why there is none."""
+        for last in (False, True):  # once more, where more mail came while the AI thought
+            exchange = await self.conversation.read(claim, record)
+            if ending := why_held(claim, record, exchange, self.manners):
+                return ending
+            answer = await self.thinker.think(claim, record, exchange)
+            outgoing = await self.writer.write(record, exchange.letter, answer)
+            if await self.store.written(claim, exchange, answer, outgoing, last=last):
+                break
         return outgoing

@@ -48,6 +48,13 @@ class Line:
         self._unnoted.pop(email_id, None)
         return email_id
 
+    async def give_back(self, ticket: Ticket) -> bool:
+        """Put what was taken in front of its line again; never raises. False: it was not."""
+        given = await self._queue.give_back(ticket)
+        if given:
+            self._unnoted[ticket.id] = self._queue.epoch
+        return given
+
     async def done(self, email_id: str, state: str = "") -> None:
         """Take the mail out of what is in work, filing how it ended, if it did."""
         await self._queue.done(email_id, state)

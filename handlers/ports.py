@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from handlers.letter import (
     Answer,
     Claim,
+    Ending,
+    Exchange,
     Letter,
     Outgoing,
     Record,
-    Said,
     Ticket,
 )
 from smtpd.evidence import Evidence
@@ -36,20 +36,29 @@ class Store(Protocol):
         """The claimed mail. Raises ClaimLost when it is no longer ours."""
         ...
 
-    async def remember(self, claim: Claim, record: Record, letter: Letter) -> Sequence[Said]:
-        """File the letter's fields; give what its author may see of the conversation."""
+    async def reserve(self, claim: Claim) -> Ending | None:
+        """Take this answer's place in the counts, once a mail; why it gets none instead.
+
+        Raises Postponed when an hour is full.
+        """
         ...
 
-    async def reserve(self, claim: Claim, record: Record) -> None:
-        """Take this answer's place in the hour's rates, once a mail. Raises Postponed."""
-        ...
+    async def written(
+        self, claim: Claim, exchange: Exchange, answer: Answer, outgoing: Outgoing, *, last: bool
+    ) -> bool:
+        """Store the reply before the relay may see it, and end what is answered along with it.
 
-    async def written(self, claim: Claim, answer: Answer, outgoing: Outgoing) -> None:
-        """Store the reply before the relay may see it. Raises ClaimLost."""
+        False, and nothing stored, when more mail has come into the conversation; never
+        that when it is the `last` time. Raises ClaimLost, and Postponed when by then a
+        person of the house leads the conversation.
+        """
         ...
 
     async def sending(self, claim: Claim) -> None:
-        """Commit, by compare-and-set, that DATA may begin. Raises ClaimLost."""
+        """Commit, by compare-and-set, that DATA may begin.
+
+        Raises ClaimLost, and Postponed while sending is stopped.
+        """
         ...
 
 
@@ -67,12 +76,16 @@ class Reader(Protocol):
     async def read(self, arrival: Arrival) -> Letter: ...
 
 
+class Conversation(Protocol):
+    """Reads a mail together with what waits along with it, and what was before."""
+
+    async def read(self, claim: Claim, record: Record) -> Exchange: ...
+
+
 class Thinker(Protocol):
     """Asks the AI."""
 
-    async def think(
-        self, claim: Claim, record: Record, letter: Letter, said: Sequence[Said]
-    ) -> Answer: ...
+    async def think(self, claim: Claim, record: Record, exchange: Exchange) -> Answer: ...
 
 
 class Writer(Protocol):

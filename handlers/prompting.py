@@ -7,6 +7,7 @@ that imitates a tag is changed before it goes between the real ones.
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 from collections.abc import Sequence
@@ -41,14 +42,25 @@ def prompt(letter: Letter, max_bytes: int = PROMPT_MAX_BYTES) -> str:
     return "\n\n".join(parts)
 
 
-def email_context(record: Record, letter: Letter, said: Sequence[Said]) -> dict[str, Any]:
+def email_context(
+    record: Record, letter: Letter, said: Sequence[Said], person: str
+) -> dict[str, Any]:
     """The interface's email_context: exactly its four keys."""
     return {
         "sender": letter.sender,
         "subject": one_line(letter.subject, len(letter.subject)),
-        "thread_id": record.thread_id,
+        "thread_id": thread_of(record.thread_id, person),
         "previous_messages": _earlier(said),
     }
+
+
+def thread_of(thread_id: str, person: str) -> str:
+    """The conversation as one person (a keyed hash) has it.
+
+    Several people may take part, each with a memory of their own: a core that remembers by
+    thread_id must not tell one of them what another wrote.
+    """
+    return hashlib.sha256(f"{thread_id} {person}".encode()).hexdigest()[:26]
 
 
 def _earlier(said: Sequence[Said]) -> list[dict[str, str]]:

@@ -70,6 +70,8 @@ class Sweeper:
         debts = await self._ledger.forgotten(epoch, _BATCH)
         debts += await self._ledger.orphaned(_BATCH)
         debts += await self._stranded()
+        # Ids are in order of arrival: the oldest first, wherever it was found.
+        debts.sort(key=lambda debt: debt.ticket.id)
         queued = 0
         for debt in debts:
             if not await self._line.put(debt.ticket, due=debt.due):

@@ -29,6 +29,7 @@ def tell_verdict(arrival: Arrival, evidence: Evidence, verdict: Verdict, ticket_
     kind = "" if verdict.takes_the_mail else kind_of(verdict.reply)
     fields: dict[str, object] = {
         "kind": kind,
+        "category": verdict.kind.category if verdict.takes_the_mail else "",
         "because": verdict.because,
         "setting": verdict.setting,
         "ticket": ticket_id,

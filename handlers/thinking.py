@@ -7,11 +7,12 @@ What goes into a request is decided in `prompting.py`.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,7 +22,7 @@ import aiohttp
 
 from config.settings import AiSettings
 from handlers import prompting
-from handlers.letter import Answer, Claim, Letter, Record, Said
+from handlers.letter import Answer, Claim, Exchange, Record
 from smtpd.decoding import clean, one_line
 from smtpd.errors import Permanent, Temporary
 from smtpd.events import Event, log
@@ -213,15 +214,14 @@ class AiThinker:
     def __init__(self, client: EmailAIClient) -> None:
         self._client = client
 
-    async def think(
-        self, claim: Claim, record: Record, letter: Letter, said: Sequence[Said]
-    ) -> Answer:
+    async def think(self, claim: Claim, record: Record, exchange: Exchange) -> Answer:
         """Ask for an answer to the letter. Raises Temporary or Permanent."""
         asked_at = time.monotonic()
+        letter = exchange.letter
         given = await self._client.generate_response(
             prompting.prompt(letter),
-            prompting.email_context(record, letter, said),
-            idempotency_key=claim.id,
+            prompting.email_context(record, letter, exchange.past.said, claim.person),
+            idempotency_key=_key_of_question(claim, exchange),
         )
         log(
             Event.ASKED,
@@ -237,6 +237,15 @@ class AiThinker:
             processing_time_s=given["processing_time"],
             suggested_subject=given["suggested_subject"],
         )
+
+
+def _key_of_question(claim: Claim, exchange: Exchange) -> str:
+    """The ticket's id; with other mails along another key, which must not get the old answer."""
+    if not exchange.along:
+        return claim.id
+    # Which mails, not how many: one may have been decided on, and another come in its place.
+    along = "+".join(email_id for email_id, _ in exchange.along)
+    return f"{claim.id}+{hashlib.sha256(along.encode()).hexdigest()[:16]}"
 
 
 def pause_s(attempt: int, retry_after_s: float | None, jitter: float) -> float:

@@ -11,25 +11,30 @@ import random
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from config.settings import WorkerSettings
+from handlers.gate import Gate
 from handlers.letter import Claim, Ending, State, Ticket
 from handlers.line import Line
 from handlers.queue.contract import QueueAway
 from handlers.retry import Retry, decide
 from handlers.store.claiming import HEARTBEAT_S, Later
 from handlers.telling import ENDINGS
-from smtpd.errors import ClaimLost, Permanent, Temporary, Trouble
+from smtpd.errors import AllWait, ClaimLost, Permanent, Temporary, Trouble
 from smtpd.events import Event, log
 
 # So many processes died while they held one mail: it is most likely the mail.
 _DEATHS_MAX = 5
 _AWAY_S = 1.0
+_GATE_SEES_S = 2.0  # by then the gate, which looks every second, has seen that sending is stopped
 _CLOSING_S = 5.0  # for writing, at the very end, that work was not finished
 _LOOK_AHEAD = 50
 _TRACEBACK_MAX = 8000  # characters kept for a person; the end says most
+
+Result = TypeVar("Result")
 _AT_CLOSING = Retry(delay_s=0, counts=False, certain=False)
 
 
@@ -51,6 +56,15 @@ class Claims(Protocol):
     async def waiting(self, limit: int) -> list[str]: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What became of an attempt."""
+
+    state: str = ""  # the ending, "" for none
+    due: datetime | None = None  # when it is due again
+    in_front: bool = False  # before all that waits
+
+
 class Worker:
     """WORKER_CONCURRENCY coroutines that answer mail until told to stop."""
 
@@ -59,9 +73,11 @@ class Worker:
         answer: Callable[[Claim], Awaitable[Ending]],
         claims: Claims,
         line: Line,
+        gate: Gate,
         settings: WorkerSettings,
     ) -> None:
         self._answer = answer
+        self._gate = gate
         self._claims = claims
         self._line = line
         self._settings = settings
@@ -113,16 +129,24 @@ class Worker:
                 await self._work(email_id)
 
     async def _next(self) -> str:
+        email_id = await self._idly(self._line.take())
+        # With the hint in hand: what was taken first goes first when the gate opens.
+        await self._idly(self._gate.passage())
+        return email_id
+
+    async def _idly(self, waiting: Awaitable[Result]) -> Result:
+        """Wait for something as one whom `stop` may send home."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (a coroutine runs in a task; this is for the type)
         self._idle.add(task)
         try:
-            return await self._line.take()
+            return await waiting
         finally:
             self._idle.discard(task)
 
     async def _serve_without_queue(self) -> None:
         """The database is the truth: work from it until the queue is back."""
+        await self._idly(self._gate.passage())
         try:
             owed = await self._claims.waiting(limit=_LOOK_AHEAD)
         except Temporary:
@@ -136,16 +160,11 @@ class Worker:
         if email_id in self._in_hand:  # a second hint of what another worker here has
             return False
         self._in_hand.add(email_id)
-        state = ""
-        due: datetime | None = None
-        urgent = False
+        outcome = _Outcome()
         try:
             claim = await self._claim(email_id)
-            if isinstance(claim, Later):
-                due = claim.due
-            elif claim is not None:
-                urgent = claim.urgent
-                state, due = await self._attempt(claim)
+            if isinstance(claim, Claim):
+                outcome = await self._attempt(claim)
         except Temporary as error:
             # The database is away. The queue goes on holding the mail as in work, which
             # is where the sweeper finds it: the database may have it noted as in line.
@@ -153,16 +172,23 @@ class Worker:
             return False
         finally:
             self._in_hand.discard(email_id)
-        back = Ticket(id=email_id, owed=True, urgent=urgent)
         if isinstance(claim, Later):
             # Likewise: a mail that was not claimed leaves its place only for another one.
-            if await self._line.put(back, due=due):
+            again = Ticket(id=email_id, owed=True, urgent=claim.urgent)
+            if await self._line.put(again, due=claim.due):
                 await self._line.done(email_id)
             return False
-        await self._line.done(email_id, state)
-        if due is not None:
-            await self._line.put(back, due=due)
+        await self._leave(email_id, outcome, urgent=claim is not None and claim.urgent)
         return claim is not None
+
+    async def _leave(self, email_id: str, outcome: _Outcome, *, urgent: bool) -> None:
+        """Tell the queue what became of a mail that was claimed, or was nobody's to claim."""
+        back = Ticket(id=email_id, owed=True, urgent=urgent)
+        if outcome.in_front and await self._line.give_back(back):
+            return
+        await self._line.done(email_id, outcome.state)
+        if outcome.due is not None:
+            await self._line.put(back, due=outcome.due)
 
     async def _claim(self, email_id: str) -> Claim | Later | None:
         """The claim. Where nobody knows whether it was written, it is undone."""
@@ -173,8 +199,8 @@ class Worker:
             await self._claims.release(email_id)
             raise
 
-    async def _attempt(self, claim: Claim) -> tuple[str, datetime | None]:
-        """The state the mail ended in, or when it is due again."""
+    async def _attempt(self, claim: Claim) -> _Outcome:
+        """What became of the mail, written down in the database."""
         log(Event.CLAIMED, ticket=claim.id, attempt=claim.attempts)
         try:
             if claim.lost >= _DEATHS_MAX:
@@ -186,7 +212,7 @@ class Worker:
             # the database is away for longer.
             await self._claims.close(claim, ending)
         except ClaimLost:
-            return "", None
+            return _Outcome()
         except asyncio.CancelledError:
             # Should this fail too, the mail is taken over like a dead worker's.
             with suppress(Trouble, TimeoutError):
@@ -197,22 +223,35 @@ class Worker:
         except Exception as error:  # noqa: BLE001 (the worker loop: see the module's docstring)
             return await self._fail(claim, error)
         log(ENDINGS[ending.what], ticket=claim.id, because=ending.because)
-        return ending.what, None
+        return _Outcome(state=ending.what)
 
-    async def _fail(self, claim: Claim, error: Exception) -> tuple[str, datetime | None]:
-        age_s = (datetime.now(UTC) - claim.received_at).total_seconds()
+    async def _fail(self, claim: Claim, error: Exception) -> _Outcome:
+        if isinstance(error, AllWait):
+            return await self._wait_with_all(claim, error)
+        age_s = (datetime.now(UTC) - claim.owed_since).total_seconds()
         retry = decide(error, claim, age_s, random.random())  # noqa: S311 (jitter, no secret)
         try:
             if retry.delay_s is None:
                 return await self._park(claim, error)
-            return "", await self._hand_back(claim, retry, error)
+            return _Outcome(due=await self._hand_back(claim, retry, error))
         except ClaimLost:
-            return "", None
+            return _Outcome()
 
-    async def _park(self, claim: Claim, error: Exception) -> tuple[str, None]:
+    async def _wait_with_all(self, claim: Claim, error: AllWait) -> _Outcome:
+        """Nobody's turn is now: the mail keeps its place, and the gate closes for a while."""
+        self._gate.pause(error.retry_after_s or _GATE_SEES_S, error.because)
+        # Stopped and sent on in the next moment, it is still the oldest: it waits for no clock.
+        retry = Retry(delay_s=error.retry_after_s or 0, counts=False)
+        try:
+            due = await self._hand_back(claim, retry, error)
+        except ClaimLost:
+            return _Outcome()
+        return _Outcome(due=due, in_front=True)
+
+    async def _park(self, claim: Claim, error: Exception) -> _Outcome:
         await self._claims.close(claim, Ending(what=State.FAILED, because=_in_full(error)))
         log(Event.GIVEN_UP, ticket=claim.id, attempt=claim.attempts, because=_in_short(error))
-        return State.FAILED, None
+        return _Outcome(state=State.FAILED)
 
     async def _hand_back(self, claim: Claim, retry: Retry, error: Exception) -> datetime:
         due = datetime.now(UTC) + timedelta(seconds=retry.delay_s or 0)

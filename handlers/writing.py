@@ -22,6 +22,8 @@ from handlers import markdown
 from handlers.encoding import NAME_MAX, body_part, field, mailbox, unstructured
 from handlers.letter import Answer, Letter, Outgoing, Record
 from handlers.signing import Signer
+from handlers.subjects import SUBJECT_MAX, bare
+from handlers.threadtag import tagged
 from smtpd.addresses import normal
 from smtpd.decoding import clean, one_line
 from smtpd.errors import Permanent
@@ -29,17 +31,10 @@ from smtpd.returnpath import return_path
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates" / "reply"
 
-SUBJECT_MAX = 200  # characters
 REFERENCES_MAX = 20  # the first, which names the thread, and the newest
 QUOTED_LINES = 20
 QUOTED_CHARACTERS = 2000
 
-# What mail programs put before the subject of a reply or of a forwarded mail.
-_PREFIX = re.compile(
-    r"(?:(?:re|aw|antw|antwort|sv|vs|vb|odp|ref|rif|res|tr|fw|fwd|wg|rv|enc|ynt)"
-    r"(?:\s?[\[(]\d{1,3}[\])])?\s?[:\uff1a]\s*)+",
-    re.IGNORECASE,
-)
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 
 
@@ -52,6 +47,7 @@ class Letterhead:
     domain: str  # of our Message-IDs
     person_address: str  # where a person is reached
     language: str = "fr"  # of the frame around the answer
+    reply_tag: bool = False  # answers go to an address that names the conversation
 
     def __post_init__(self) -> None:
         for address in (self.address, self.person_address, f"postmaster@{self.domain}"):
@@ -132,6 +128,16 @@ class ReplyWriter:
         now = datetime.now(UTC)
         token = secrets.token_hex(16)
         raw = compose(record, letter, answer, self._letterhead, self._frame, now=now, token=token)
+        return self._enveloped(record, raw, now, token)
+
+    def write_by_hand(self, record: Record, letter: Letter, text: str) -> Outgoing:
+        """A person's own answer and its envelope. Raises Permanent like write()."""
+        now = datetime.now(UTC)
+        token = secrets.token_hex(16)
+        raw = compose_by_hand(record, letter, text, self._letterhead, now=now, token=token)
+        return self._enveloped(record, raw, now, token)
+
+    def _enveloped(self, record: Record, raw: bytes, now: datetime, token: str) -> Outgoing:
         return Outgoing(
             message_id=message_id(token, self._letterhead),
             mail_from=self._envelope_sender(record.arrival.id),
@@ -164,34 +170,30 @@ def compose(
     `token` is 128 random bits in hexadecimal. Raises Permanent for an author without
     an address.
     """
-    author = normal(record.author)
-    if not author:
-        raise Permanent("the mail names no address that a reply could go to")
     said, said_plainly = markdown.both(clean(answer.text))
     # Once more: Markdown can spell any character by its number, a bare CR for one.
     html, text = frame.render(
         (clean(said), clean(said_plainly)), _variables(record, letter, letterhead, now)
     )
-    boundary = f"=_{token}"
     head = (
         field("From", *mailbox(letterhead.name, letterhead.address)),
-        # A Reply-To address has another owner, or none: the name is the sender's.
-        field("To", *mailbox(letter.sender_name if letter.sender == author else "", author)),
+        _to(record, letter),
         field("Subject", *unstructured(subject(letter.subject, answer.suggested_subject))),
-        field("Date", *format_datetime(now.astimezone(UTC)).split()),
-        field("Message-ID", message_id(token, letterhead)),
-        *_threading(letter),
+        *_place(record, letter, letterhead, now=now, token=token),
         field("Auto-Submitted", "auto-replied"),  # RFC 3834 section 5
         # Not "All": that would suppress the bounces we want.
         field("X-Auto-Response-Suppress", "DR,", "RN,", "NRN,", "OOF,", "AutoReply"),
         field("X-AI-Generated", "yes"),
         field("Content-Language", letterhead.language),
         field("MIME-Version", "1.0"),
-        field("Content-Type", "multipart/alternative;", f'boundary="{boundary}"'),
     )
+    if record.wants == "text":
+        return b"".join((*head, *body_part("text/plain", text)))
+    boundary = f"=_{token}"
     return b"".join(
         (
             *head,
+            field("Content-Type", "multipart/alternative;", f'boundary="{boundary}"'),
             f"\r\n--{boundary}\r\n".encode(),
             *body_part("text/plain", text),
             f"\r\n--{boundary}\r\n".encode(),
@@ -199,6 +201,54 @@ def compose(
             f"\r\n--{boundary}--\r\n".encode(),
         )
     )
+
+
+def compose_by_hand(
+    record: Record,
+    letter: Letter,
+    text: str,
+    letterhead: Letterhead,
+    *,
+    now: datetime,
+    token: str,
+) -> bytes:
+    """What a person answers, unsigned, over the question; nothing in it says an AI wrote it."""
+    question = "\n".join(f"> {line}".rstrip() for line in quoted(letter.new_text))
+    asker = one_line(letter.sender_name, NAME_MAX) or normal(record.author)
+    above = f"{_date(record.arrival.received_at)}, {asker}:"
+    return b"".join(
+        (
+            # Without our name: it may be an AI's.
+            field("From", letterhead.address),
+            _to(record, letter),
+            field("Subject", *unstructured(subject(letter.subject, ""))),
+            *_place(record, letter, letterhead, now=now, token=token),
+            field("MIME-Version", "1.0"),
+            *body_part("text/plain", f"{text}\n\n{above}\n{question}" if question else text),
+        )
+    )
+
+
+def _to(record: Record, letter: Letter) -> bytes:
+    author = normal(record.author)
+    if not author:
+        raise Permanent("the mail names no address that a reply could go to")
+    # A Reply-To address has another owner, or none: the name is the sender's.
+    return field("To", *mailbox(letter.sender_name if letter.sender == author else "", author))
+
+
+def _place(
+    record: Record, letter: Letter, letterhead: Letterhead, *, now: datetime, token: str
+) -> Iterator[bytes]:
+    """The fields that say where in time and in its conversation a reply stands."""
+    if letterhead.reply_tag:
+        yield field("Reply-To", tagged(letterhead.address, record.thread_id))
+    yield field("Date", *format_datetime(now.astimezone(UTC)).split())
+    yield field("Message-ID", message_id(token, letterhead))
+    if _MESSAGE_ID.fullmatch(letter.message_id):
+        yield field("In-Reply-To", letter.message_id)
+    if known := references(letter):
+        yield field("References", *known)
 
 
 def message_id(token: str, letterhead: Letterhead) -> str:
@@ -210,8 +260,7 @@ def subject(incoming: str, suggested: str) -> str:
 
     Any other subject would split the thread in some mail programs.
     """
-    bare = _without_prefixes(incoming) or _without_prefixes(suggested)
-    return f"Re: {bare}".strip()
+    return f"Re: {bare(incoming) or bare(suggested)}".strip()
 
 
 def references(letter: Letter) -> tuple[str, ...]:
@@ -248,16 +297,3 @@ def _variables(
 
 def _date(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%d/%m/%Y %H:%M UTC")
-
-
-def _threading(letter: Letter) -> Iterator[bytes]:
-    if _MESSAGE_ID.fullmatch(letter.message_id):
-        yield field("In-Reply-To", letter.message_id)
-    if known := references(letter):
-        yield field("References", *known)
-
-
-def _without_prefixes(text: str) -> str:
-    line = one_line(text, SUBJECT_MAX)
-    match = _PREFIX.match(line)
-    return line[match.end() :] if match else line

@@ -10,6 +10,18 @@ from hypothesis import strategies as st
 from handlers import prompting
 from tests.letters import QUESTION, a_letter, a_record, an_attachment, said
 
+ADA, BOB = "a" * 32, "b" * 32
+
+
+def test_a_conversation_has_another_id_for_each_who_takes_part() -> None:
+    """So a core that remembers by the id tells nobody what another wrote."""
+    context = [
+        prompting.email_context(a_record(), a_letter(), (), person)["thread_id"]
+        for person in (ADA, ADA, BOB)
+    ]
+    assert context[0] == context[1] != context[2]
+    assert a_record().thread_id not in context[0]
+
 
 def test_the_person_s_own_text_stands_between_the_tags_word_for_word() -> None:
     assert prompting.prompt(a_letter()) == f"<email>\n{QUESTION}\n</email>"
@@ -66,10 +78,10 @@ def test_a_long_mail_is_cut_and_says_so_before_its_closing_tag() -> None:
 
 def test_the_context_has_the_four_keys_of_the_interface() -> None:
     history = [said("user", "Je suis né en 1990.", 1), said("assistant", "Noté.", 2)]
-    assert prompting.email_context(a_record(), a_letter(), history) == {
+    assert prompting.email_context(a_record(), a_letter(), history, ADA) == {
         "sender": "camille@client.example",
         "subject": "Mes droits",
-        "thread_id": "thread-7",
+        "thread_id": prompting.thread_of("thread-7", ADA),
         "previous_messages": [
             {
                 "role": "user",
@@ -83,11 +95,11 @@ def test_the_context_has_the_four_keys_of_the_interface() -> None:
 
 def test_of_a_long_conversation_the_newest_messages_are_kept() -> None:
     history = [said("user", f"{day} " + "x" * 10_000, day) for day in range(1, 11)]
-    kept = prompting.email_context(a_record(), a_letter(), history)["previous_messages"]
+    kept = prompting.email_context(a_record(), a_letter(), history, ADA)["previous_messages"]
     assert [message["content"].split()[0] for message in kept] == ["8", "9", "10"]
 
 
 def test_one_earlier_message_larger_than_all_room_is_cut_not_dropped() -> None:
     history = [said("user", "old", 1), said("assistant", "y" * 100_000, 2)]
-    kept = prompting.email_context(a_record(), a_letter(), history)["previous_messages"]
+    kept = prompting.email_context(a_record(), a_letter(), history, ADA)["previous_messages"]
     assert [len(message["content"].encode()) for message in kept] == [prompting.EARLIER_MAX_BYTES]

@@ -85,6 +85,28 @@ async def test_mail_is_taken_in_the_order_it_was_put(bench: Bench) -> None:
     assert await take(bench.elsewhere, 3) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("urgent", [False, True])
+async def test_what_is_given_back_comes_before_all_that_waits(bench: Bench, urgent: bool) -> None:
+    tickets = [Ticket(id=f"t{number}", owed=True, urgent=urgent) for number in range(3)]
+    for ticket in tickets:
+        await bench.queue.put(ticket)
+    assert await bench.queue.take() == "t0"
+    assert await bench.queue.give_back(tickets[0])
+    assert await bench.queue.processing() == ()
+    assert [await bench.queue.take() for _ in tickets] == ["t0", "t1", "t2"]
+
+
+async def test_what_is_not_in_work_is_not_given_back(bench: Bench) -> None:
+    """The sweeper may have put it in line again: a second hint would be one too many."""
+    tickets = [Ticket(id=f"t{number}", owed=True) for number in range(2)]
+    await put(bench.queue, "t0", "t1")
+    await bench.queue.take()
+    await bench.queue.done("t0", "")
+    assert not await bench.queue.give_back(tickets[0])
+    depth = await bench.queue.depth()
+    assert (depth.pending, depth.processing) == (1, 0)
+
+
 async def test_urgent_mail_is_taken_first(bench: Bench) -> None:
     await put(bench.queue, "a")
     await put(bench.queue, "u", "v", urgent=True)

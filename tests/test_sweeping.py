@@ -59,6 +59,15 @@ async def test_mail_that_waits_in_line_is_not_queued_again(store: SqlStore) -> N
     assert (await house.queue.depth()).pending == 3
 
 
+async def test_the_oldest_goes_first_whether_a_queue_had_it_or_not(store: SqlStore) -> None:
+    oldest = await old_mail(store)
+    await House(store).sweeper.sweep()
+    younger = await old_mail(store)  # in no queue yet
+    after = House(store)
+    assert await after.sweeper.sweep() == 2
+    assert [await after.line.take(), await after.line.take()] == [oldest, younger]
+
+
 async def test_a_lost_queue_is_filled_again_in_batches(store: SqlStore) -> None:
     before = House(store)
     for _ in range(700):

@@ -15,6 +15,8 @@ from aiohttp import web
 
 from config.settings import AiSettings
 from handlers import thinking
+from handlers.letter import Exchange, Past
+from handlers.prompting import thread_of
 from handlers.thinking import AiOptions, AiThinker, EmailAIClient
 from smtpd.errors import Permanent, Temporary
 from tests.letters import a_claim, a_letter, a_record, said
@@ -82,9 +84,9 @@ async def generate(client: EmailAIClient) -> dict[str, Any]:
 async def test_a_request_is_the_interface_s_json_and_nothing_more() -> None:
     core = Core(GOOD)
     async with asking(core) as client:
-        answer = await AiThinker(client).think(
-            a_claim(), a_record(), a_letter(), [said("user", "Bonjour", 1)]
-        )
+        before = Past(said=(said("user", "Bonjour", 1),))
+        exchange = Exchange(letter=a_letter(), past=before)
+        answer = await AiThinker(client).think(a_claim(), a_record(), exchange)
     assert core.paths == ["/generate"]
     assert core.bodies == [
         {
@@ -95,7 +97,7 @@ async def test_a_request_is_the_interface_s_json_and_nothing_more() -> None:
             "email_context": {
                 "sender": "camille@client.example",
                 "subject": "Mes droits",
-                "thread_id": "thread-7",
+                "thread_id": thread_of("thread-7", a_claim().person),
                 "previous_messages": [
                     {"role": "user", "content": "Bonjour", "date": "2026-11-01T08:00:00+00:00"}
                 ],
@@ -110,6 +112,21 @@ async def test_a_request_is_the_interface_s_json_and_nothing_more() -> None:
         5.2,
     )
     assert answer.suggested_subject == "Re: Question about labor law"
+
+
+async def test_other_mails_along_make_another_question() -> None:
+    core = Core(GOOD)
+    asked = [(), ("b",), ("c",), ("b", "c"), ("b",)]
+    async with asking(core) as client:
+        for ids in asked:
+            exchange = Exchange(
+                letter=a_letter(), past=Past(), along=tuple((one, a_letter()) for one in ids)
+            )
+            await AiThinker(client).think(a_claim(), a_record(), exchange)
+    keys = [headers["Idempotency-Key"] for headers in core.headers]
+    assert keys[0] == a_claim().id
+    assert len(set(keys)) == len(set(asked))
+    assert keys[1] == keys[4]
 
 
 async def test_without_a_key_no_authorization_is_sent() -> None:

@@ -25,7 +25,7 @@ from smtpd.cell import Cell
 from smtpd.errors import Permanent, Postponed, Temporary
 from smtpd.evidence import Evidence
 from tests.arrivals import ANSWER, arrival
-from tests.stores import opened
+from tests.stores import open_gate, opened
 
 ANSWERED = Ending(what=State.ANSWERED, because="250 2.0.0 Ok")
 Answering = Callable[[Claim], Awaitable[Ending]]
@@ -40,6 +40,11 @@ class WatchedLine(Line):
         queued = await super().put(ticket, due=due)
         self._tell()
         return queued
+
+    async def give_back(self, ticket: Ticket) -> bool:
+        given = await super().give_back(ticket)
+        self._tell()
+        return given
 
     async def done(self, email_id: str, state: str = "") -> None:
         await super().done(email_id, state)
@@ -65,7 +70,7 @@ class World:
     @asynccontextmanager
     async def working(self, answer: Answering, **changes: float) -> AsyncIterator[Worker]:
         settings = WorkerSettings.model_validate({"drain_timeout": 5, **changes})
-        worker = Worker(answer, self.store, self.line, settings)
+        worker = Worker(answer, self.store, self.line, await open_gate(), settings)
         running = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -325,7 +330,8 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_worker(world: World
                 raise failure
             return await claim(email_id)
 
-    worker = Worker(close, Flaky(), world.line, WorkerSettings.model_validate({}))  # type: ignore[arg-type]
+    settings = WorkerSettings.model_validate({})
+    worker = Worker(close, Flaky(), world.line, await open_gate(), settings)  # type: ignore[arg-type]
     running = asyncio.create_task(worker.run())
     lost = [await world.mail() for _ in range(2)]
     kept = await world.mail()
@@ -352,7 +358,7 @@ async def test_a_claim_whose_commit_got_no_reply_is_undone(world: World) -> None
 
     answer = await world.closing()
     one = WorkerSettings.model_validate({"worker_concurrency": 1})
-    worker = Worker(answer, LosesTheReply(), world.line, one)  # type: ignore[arg-type]
+    worker = Worker(answer, LosesTheReply(), world.line, await open_gate(), one)  # type: ignore[arg-type]
     running = asyncio.create_task(worker.run())
     await world.until(await world.mail(), "answered")
     assert await world.store.unclaimed([lost])

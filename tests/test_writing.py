@@ -229,7 +229,7 @@ def test_no_word_that_could_end_a_field_is_written(word: str) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"address": "ai"}, {"domain": "us example"}, {"person_address": "a@b\r\nBcc: c@d"}]
 )
-def test_a_letterhead_nobody_can_write_from_stops_the_start(wrong: dict[str, str]) -> None:
+def test_a_letterhead_nobody_can_write_from_stops_the_start(wrong: dict[str, Any]) -> None:
     right = {"name": "AI", "address": "a@b.example", "domain": "b.example"}
     with pytest.raises(ValueError, match="no address to write from"):
         Letterhead(**{"person_address": "p@b.example", **right, **wrong})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from handlers.letter import State
+from handlers.letter import State, Ticket
 from handlers.ports import Queue
 from smtpd.errors import Temporary
 
@@ -56,6 +56,13 @@ class WorkQueue(Queue, Protocol):
         """The id is no longer in work; an ending is filed. Never raises; False when away.
 
         An empty state leaves no trace: the mail was not ours to work on.
+        """
+        ...
+
+    async def give_back(self, ticket: Ticket) -> bool:
+        """What was taken goes back in front of its line. Never raises.
+
+        False when away, and for what is not in work: it may stand in line already.
         """
         ...
 

@@ -80,6 +80,15 @@ class MemoryQueue:
             self.failed.appendleft(email_id)
         return True
 
+    async def give_back(self, ticket: Ticket) -> bool:
+        """What was taken goes back in front of its line. False for what is not in work."""
+        if ticket.id not in self._processing:
+            return False
+        del self._processing[ticket.id]
+        self._line(ticket.urgent).appendleft(ticket.id)
+        self._wake.set()
+        return True
+
     async def processing(self) -> tuple[str, ...]:
         """The ids in work, longest first."""
         return tuple(self._processing)

@@ -115,6 +115,18 @@ class RedisQueue:
             return False
         return True
 
+    async def give_back(self, ticket: Ticket) -> bool:
+        """What was taken goes back in front of its line. Never raises.
+
+        False when away, and for what is not in work.
+        """
+        names = self._keys
+        line = names.urgent if ticket.urgent else names.pending
+        try:
+            return bool(await self._give_back([names.wake, names.processing, line], [ticket.id]))
+        except QueueAway:
+            return False
+
     async def processing(self) -> tuple[str, ...]:
         """The ids in work, longest first. Raises QueueAway."""
         return tuple(dict.fromkeys(await self._connection.read_list(self._keys.processing)))
@@ -167,8 +179,7 @@ class RedisQueue:
             with suppress(QueueAway):
                 email_id, _ = await attempt
                 if email_id is not None:
-                    names = self._keys
-                    await self._give_back([names.wake, names.processing, names.pending], [email_id])
+                    await self.give_back(Ticket(id=email_id, owed=True))
             raise
 
     async def _look(self) -> tuple[str | None, int]:

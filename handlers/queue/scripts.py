@@ -118,14 +118,15 @@ if KEYS[5] then
 end
 """
 
-# KEYS: wake, processing, pending. ARGV: the id, which goes back in front of the line.
+# KEYS: wake, processing, the id's line. ARGV: the id, which goes back in front of its line.
+# Gives 1, or 0 where it was not in work.
 GIVE_BACK = (
     _WAKE
     + """
-if redis.call('LREM', KEYS[2], 0, ARGV[1]) > 0 then
-  redis.call('LPUSH', KEYS[3], ARGV[1])
-  wake(KEYS[1])
-end
+if redis.call('LREM', KEYS[2], 0, ARGV[1]) == 0 then return 0 end
+redis.call('LPUSH', KEYS[3], ARGV[1])
+wake(KEYS[1])
+return 1
 """
 )
 
