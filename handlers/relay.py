@@ -12,6 +12,7 @@ import contextlib
 import ipaddress
 import re
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -218,8 +219,8 @@ async def _transact(smtp: SMTP, outgoing: Outgoing, transfer: _Transfer) -> str:
     if limit.isdecimal() and 0 < int(limit[:18]) < len(raw):
         raise _Refused(Permanent(f"the relay takes {limit} bytes, and the reply has {len(raw)}"))
     mail = b"FROM:<%b>" % outgoing.mail_from.encode()
-    size = (b"SIZE=%d" % len(raw),) if smtp.supports_extension("size") else ()
-    _expect(await smtp.execute_command(b"MAIL", mail, *size), 250, "our address")
+    parameters = tuple(_parameters(smtp, raw))
+    _expect(await smtp.execute_command(b"MAIL", mail, *parameters), 250, "our address")
     to = b"TO:<%b>" % outgoing.rcpt_to.encode()
     _expect(await smtp.execute_command(b"RCPT", to), 250, "the recipient")
     _expect(await smtp.execute_command(b"DATA"), 354, "DATA")
@@ -233,6 +234,18 @@ async def _transact(smtp: SMTP, outgoing: Outgoing, transfer: _Transfer) -> str:
     reply = await protocol.read_response()
     _expect(reply, 250, "the message")
     return _words(reply.code, reply.message)
+
+
+def _parameters(smtp: SMTP, raw: bytes) -> Iterator[bytes]:
+    """What MAIL says of the message. Raises _Refused where the relay does not take it so."""
+    if smtp.supports_extension("size"):
+        yield b"SIZE=%d" % len(raw)
+    if raw.isascii():
+        return
+    # RFC 6152 section 3: eight-bit octets only where they were offered and are announced.
+    if not smtp.supports_extension("8bitmime"):
+        raise _Refused(Permanent("the relay takes no 8-bit message (8BITMIME)"))
+    yield b"BODY=8BITMIME"
 
 
 def _expect(reply: SMTPResponse, code: int, what: str) -> None:

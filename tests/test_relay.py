@@ -45,6 +45,28 @@ async def test_a_message_without_a_last_line_end_gets_one_and_a_first_dot_anothe
     assert server.messages == [b"..a\r\n\r\nb\r\n.\r\n"]
 
 
+EIGHT_BIT = RAW.replace(b"end", "fin é".encode())
+
+
+async def test_eight_bit_octets_are_announced_to_a_relay_that_takes_them() -> None:
+    offer = "250-relay.test\r\n250-SIZE 10000\r\n250 8BITMIME"
+    async with scripted(EHLO=offer) as server, relaying(server.port) as relay:
+        await relay.send(outgoing(EIGHT_BIT))
+        await relay.send(outgoing())
+    announced = [line.rpartition(" ")[2] for line in server.commands if line.startswith("MAIL")]
+    assert announced == ["BODY=8BITMIME", f"SIZE={len(RAW)}"]
+    assert server.messages[0] == EIGHT_BIT.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+
+
+async def test_a_relay_that_takes_seven_bits_is_sent_no_eight() -> None:
+    async with scripted() as server, relaying(server.port) as relay:
+        with pytest.raises(Permanent, match="8BITMIME"):
+            await relay.send(outgoing(EIGHT_BIT))
+        assert await relay.send(outgoing())
+    assert server.connections == 1
+    assert len(server.messages) == 1
+
+
 @pytest.mark.parametrize("step", BEFORE_DATA)
 @pytest.mark.parametrize("fault", [DROP, HANG, DRIP, "nonsense", "999 what", "2", "451 4.3.0 no"])
 async def test_what_fails_before_the_data_is_temporary(step: str, fault: str) -> None:
