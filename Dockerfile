@@ -26,7 +26,7 @@ USER answermx
 
 # An ordinary user binds port 25 because a container's network namespace has no privileged ports:
 # Docker sets net.ipv4.ip_unprivileged_port_start=0, and docker-compose.yml says it once more.
-EXPOSE 25
+EXPOSE 25 8002
 STOPSIGNAL SIGTERM
 
 # The door greets with 220, or the container is not healthy.
