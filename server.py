@@ -60,6 +60,54 @@ def check(arguments: argparse.Namespace) -> int:
     return checkup.main(loaded, arguments.json)
 
 
+def mail(arguments: argparse.Namespace) -> int:
+    """List the mail, decide about it, and answer it yourself."""
+    loaded = _settings()
+    from config import mailing
+
+    return mailing.main(loaded, arguments)
+
+
+def user(arguments: argparse.Namespace) -> int:
+    """List the people who write, and say how each is treated."""
+    loaded = _settings()
+    from config import userbook
+
+    return userbook.main(loaded, arguments)
+
+
+def stop_sending(arguments: argparse.Namespace) -> int:
+    """Stop sending replies; mail is taken and kept as ever."""
+    loaded = _settings()
+    from config import switching
+
+    return switching.stop(loaded, arguments)
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Send again after stop-sending."""
+    loaded = _settings()
+    from config import switching
+
+    return switching.resume(loaded, arguments)
+
+
+def queue(arguments: argparse.Namespace) -> int:
+    """Tell how many mails wait, are held or have failed, and whether replies are sent."""
+    loaded = _settings()
+    from config import switching
+
+    return switching.show(loaded, arguments)
+
+
+def api_key(arguments: argparse.Namespace) -> int:
+    """Make, list and revoke keys to the HTTP API."""
+    loaded = _settings()
+    from config import apikeys
+
+    return apikeys.main(loaded, arguments)
+
+
 def settings(arguments: argparse.Namespace) -> int:
     """List every setting: its type, default, current value and meaning."""
     from config.describing import describe, env_example
@@ -126,6 +174,8 @@ def _settings() -> "Settings":
 
 
 def _parser() -> argparse.ArgumentParser:
+    from config.commands import add_api_key, add_mail, add_switch, add_user
+
     parser = argparse.ArgumentParser(
         prog="server.py", description="AnswerMX: a mail server that answers its mail."
     )
@@ -133,7 +183,8 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         sentence = command.__doc__
-        one = commands.add_parser(command.__name__, help=sentence, description=sentence)
+        name = command.__name__.replace("_", "-")
+        one = commands.add_parser(name, help=sentence, description=sentence)
         one.set_defaults(command=command)
         return one
 
@@ -144,6 +195,12 @@ def _parser() -> argparse.ArgumentParser:
     one = add(explain)
     one.add_argument("id", metavar="ID", help="the id we gave with 250, or behind Reference:")
     one.add_argument("--json", action="store_true", help="print JSON, for machines")
+    add_mail(add(mail))
+    add_user(add(user))
+    add_switch(add(queue))
+    add_switch(add(stop_sending))
+    add_switch(add(resume))
+    add_api_key(add(api_key))
     add(check).add_argument("--json", action="store_true", help="print JSON, for machines")
     form = add(settings).add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, for machines")
@@ -167,6 +224,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _call(parsed)
     except KeyboardInterrupt:
+        return WENT_WRONG
+    except BrokenPipeError:
+        # Whoever read it has enough, as `head` has. What is left must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WENT_WRONG
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in OUR_ROOMS:

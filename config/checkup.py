@@ -139,6 +139,17 @@ async def _addresses(settings: Settings) -> tuple[str, str]:
     return f"trusted: {trusted}; never taken for a client's: the gateway ({gateways})", ""
 
 
+async def _operator(settings: Settings) -> tuple[str, str]:
+    # No fault, as with the scanners: the log tells the same to who reads it.
+    if settings.operator.operator_address:
+        return "is told what needs a person", ""
+    told = "not configured (OPERATOR_ADDRESS): nobody is told of held and failed mail"
+    if settings.reply.person_address:
+        return told, ""
+    domain = settings.house.email_domain
+    return f"{told}, nor sent what comes to postmaster@{domain}, which every reply names", ""
+
+
 Look = Callable[[Settings], Awaitable[tuple[str, str]]]
 
 _LOOKS: dict[str, Look] = {
@@ -149,6 +160,7 @@ _LOOKS: dict[str, Look] = {
     "certificate": _certificate,
     "disk": _disk,
     "client addresses": _addresses,
+    "operator": _operator,
 }
 
 

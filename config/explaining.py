@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
 from dataclasses import asdict
-from datetime import datetime
 from functools import partial
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from config.database import database
-from config.settings import Settings, SettingsError
+from config import picturing
+from config.desk import DONE, NotDone, done, known_id, opened
+from config.settings import Settings
 from handlers.store.explaining import Explained, explain
-from handlers.store.opening import engine_for, open_database
-from smtpd.errors import Trouble
+from smtpd.decoding import clean, one_line
 
 
 def main(settings: Settings, email_id: str, as_json: bool) -> int:
-    """Print the story; 0, or 1 when there is no such mail."""
-    explained = asyncio.run(_find(settings, email_id.lower()))
+    """Print the story; the exit code."""
+    return done(_explain(settings, email_id, as_json))
+
+
+async def _explain(settings: Settings, email_id: str, as_json: bool) -> int:
+    async with opened(settings) as desk:
+        asked = partial(explain, email_id=known_id(email_id), master=desk.master)
+        explained = await desk.see(asked)
     if explained is None:
-        sys.stderr.write(
-            f"There is no mail {email_id} in this database; one that was refused stands in the "
-            "log only, under this id.\n"
+        raise NotDone(
+            f"There is no mail {one_line(email_id, 40)} in this database; one that was refused "
+            "stands in the log only, under this id"
         )
-        return 1
     if as_json:
-        told = json.dumps(asdict(explained), default=_moment, ensure_ascii=False, indent=2)
-        sys.stdout.write(told + "\n")
+        picturing.write_json(asdict(explained))
     else:
-        Console().print(picture(explained))
-    return 0
-
-
-async def _find(settings: Settings, email_id: str) -> Explained | None:
-    where = database(settings.store)
-    engine = engine_for(where.url, where.connect_args)
-    try:
-        secret_key = settings.store.secret_key.get_secret_value()
-        keys = await open_database(engine, secret_key, unsafe=True)  # it writes no mail
-        async with engine.connect() as connection:
-            return await connection.run_sync(
-                partial(explain, email_id=email_id, master=keys.master)
-            )
-    except Trouble as error:
-        raise SettingsError(error.because) from None
-    finally:
-        await engine.dispose()
+        picturing.show(picture(explained))
+    return DONE
 
 
 def picture(explained: Explained) -> Table:
@@ -61,9 +44,10 @@ def picture(explained: Explained) -> Table:
     table.add_column()
     for name, value in _summary(explained):
         if value:
-            table.add_row(name, Text(value))
+            table.add_row(name, Text(clean(value)))
     for line in explained.story:
-        table.add_row(f"{line.at:%Y-%m-%d %H:%M:%S}", Text(f"{line.event}: {line.because}"))
+        what = f"{line.event}: {line.because}"
+        table.add_row(f"{line.at:%Y-%m-%d %H:%M:%S}", Text(clean(what)))
     return table
 
 
@@ -71,6 +55,7 @@ def _summary(explained: Explained) -> list[tuple[str, str]]:
     due = f"{explained.not_before:%Y-%m-%d %H:%M:%S}" if explained.not_before else ""
     return [
         ("mail", explained.id),
+        ("category", explained.category),
         ("state", explained.state),
         ("because", explained.because),
         ("would change it", explained.setting),
@@ -78,7 +63,9 @@ def _summary(explained: Explained) -> list[tuple[str, str]]:
         ("to", explained.recipient),
         ("subject", explained.subject),
         ("Message-ID", explained.message_id),
-        ("thread", explained.thread_id),
+        ("conversation", _conversation(explained)),
+        ("decided", "a person wants it answered" if explained.approved else ""),
+        ("answer", "written by a person of the house" if explained.by_person else ""),
         ("MAIL FROM", explained.mail_from or "<>"),
         ("peer", explained.peer),
         *_evidence(explained.evidence),
@@ -88,6 +75,20 @@ def _summary(explained: Explained) -> list[tuple[str, str]]:
         ("uncertain sends", str(explained.uncertain or "")),
         ("not before", due),
     ]
+
+
+_FOUND_BY = {
+    "ours": "by our Message-ID",
+    "relay": "by the relay's id of our answer",
+    "tag": "by the +tag it was sent to",
+    "theirs": "by a Message-ID of its own side",
+    "subject": "by its subject",
+}
+
+
+def _conversation(explained: Explained) -> str:
+    found_by = _FOUND_BY.get(explained.joined_by, "begun by this mail")
+    return f"{explained.thread_id} ({found_by})"
 
 
 def _evidence(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -120,9 +121,3 @@ def _told(finding: dict[str, str]) -> str:
 def _signature(finding: dict[str, str]) -> str:
     key = ", ".join(filter(None, (finding["algorithm"], f"selector {finding['selector']}")))
     return f"{_told(finding)}, {key}" if finding["selector"] else _told(finding)
-
-
-def _moment(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(type(value).__name__)

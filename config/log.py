@@ -28,8 +28,12 @@ from smtpd.events import EVENTS_LOGGER, Event, set_hash_key
 LIBRARY_LEVEL = logging.WARNING
 
 # What aiosmtpd warns of ("unrecognised: …") quotes the peer's line, and after a refused DATA
-# that can be a line of the message.
-QUIETER = {"mail.log": logging.ERROR, "aiohttp.access": logging.ERROR}
+# that can be a line of the message. What uvicorn tells, handlers/web/ tells in our words.
+QUIETER = {
+    "mail.log": logging.ERROR,
+    "aiohttp.access": logging.ERROR,
+    "uvicorn.error": logging.CRITICAL,
+}
 
 # Texts of other exceptions may quote what they failed on: a mail, a statement's values.
 TELLING = (Trouble, OSError, SettingsError)

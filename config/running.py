@@ -12,8 +12,8 @@ import fcntl
 import resource
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import uvloop
@@ -24,12 +24,16 @@ from config.redaction import secret_values
 from config.settings import Settings, SettingsError
 from config.wiring import Parts, wire
 from handlers.store.sealing import derived
+from smtpd.errors import Temporary
 from smtpd.events import Event, log
 from smtpd.tally import tell_tally
 
 _INSTALLATION_FILE = "installation"
 _LOCK_FILE = "lock"
 _WATCHED_EVERY_S = 1.0
+# What failed begins again after a pause, doubled each time.
+_AGAIN_S = 1.0
+_AGAIN_MAX_S = 60.0
 
 
 @contextmanager
@@ -112,15 +116,23 @@ async def _open(
     await house.capacity.look()
     await house.store.release_installation(name)
     await house.store.beat()
+    await house.gate.look()
+    with suppress(Temporary):  # what waits already goes before what comes now
+        await house.sweeper.sweep()
     tasks.create_task(house.worker.run(), name="workers")
     endless = (
         house.worker.beat,
         house.line.keep_notes,
         house.sweeper.run,
         house.capacity.run,
+        house.gate.run,
         tell_tally,
+        *((house.api.run,) if house.api else ()),
     )
-    background = tuple(tasks.create_task(work(), name=work.__qualname__) for work in endless)
+    background = (
+        *(tasks.create_task(work(), name=work.__qualname__) for work in endless),
+        tasks.create_task(kept_up(house.operator.run), name="operator"),
+    )
     try:
         await house.listener.start()
     except OSError as error:
@@ -129,6 +141,16 @@ async def _open(
             "them, choose others, or give this process the right to bind them."
         ) from None
     return background
+
+
+async def kept_up(work: Callable[[], Awaitable[None]], pause_s: float = _AGAIN_S) -> None:
+    """Begin the work again when it fails: mail does not stop for what only tells about it."""
+    while True:
+        # Whatever went wrong there belongs to the log, not to the house.
+        [error] = await asyncio.gather(work(), return_exceptions=True)
+        log(Event.TROUBLE, exc_info=error)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, _AGAIN_MAX_S)
 
 
 async def _drain(house: Parts, background: tuple[asyncio.Task[None], ...]) -> None:

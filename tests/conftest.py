@@ -17,8 +17,10 @@ import trustme
 from sqlalchemy import URL, make_url
 
 from handlers.store.store import SqlStore
+from tests.desks import DeskForTests
 from tests.handshakes import MX
 from tests.material import FOLDER
+from tests.operators import Clock, Postbox
 from tests.servers.clamd import ClamServer
 from tests.servers.opendkim import OpenDkim
 from tests.servers.postfix import PostfixRelay
@@ -181,3 +183,26 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
 async def store(url: URL) -> AsyncIterator[SqlStore]:
     async with opened(url) as store:
         yield store
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves on."""
+    return Clock()
+
+
+@pytest.fixture
+def box() -> Postbox:
+    """What the operator was sent."""
+    return Postbox()
+
+
+@pytest.fixture
+def desk(
+    url: URL,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> DeskForTests:
+    """Where an administrator runs commands on a database of this test's own."""
+    return DeskForTests(url, tmp_path, monkeypatch, capsys)

@@ -50,6 +50,7 @@ def test_a_house_in_order_is_well(
     assert {name for name, item in found.items() if not item.well} == set()
     assert "no network" in found["cell"].told
     assert "house.example has an MX" in found["DNS"].told
+    assert "postmaster@house.example, which every reply names" in found["operator"].told
 
 
 def test_what_is_wrong_names_its_cure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

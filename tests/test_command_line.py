@@ -30,16 +30,34 @@ def started(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.Com
     )
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "explain", "settings"])
+COMMANDS = (
+    "run",
+    "demo",
+    "explain",
+    "mail",
+    "user",
+    "stop-sending",
+    "resume",
+    "api-key",
+    "check",
+    "settings",
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_names_every_command_with_a_sentence(command: str) -> None:
     done = started("--help")
     assert done.returncode == 0
-    line = next(line for line in done.stdout.splitlines() if line.split()[:1] == [command])
+    # A long name stands on a line of its own.
+    words = done.stdout.partition("commands:")[2].replace(f"{command}\n", f"{command} ")
+    line = next(line for line in words.splitlines() if line.split()[:1] == [command])
     assert len(line.split()) > 4
     assert started(command, "--help").returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [(), ("dance",), ("explain",), ("run", "--fast")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("dance",), ("explain",), ("run", "--fast"), ("mail",), ("user", "show")]
+)
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     done = started(*arguments)
     assert done.returncode == 2
@@ -83,7 +101,7 @@ def test_settings_goes_on_past_a_misspelt_name_and_says_so(tmp_path: Path) -> No
     }.items()
 
 
-@pytest.mark.parametrize("arguments", [("run",), ("explain", "abc")])
+@pytest.mark.parametrize("arguments", [("run",), ("explain", "abc"), ("mail", "list"), ("resume",)])
 def test_bad_settings_are_exit_code_2_and_plain_sentences(
     arguments: tuple[str, ...], tmp_path: Path
 ) -> None:

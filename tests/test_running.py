@@ -1,12 +1,13 @@
-"""One run of this server in its folder, under a name that nobody else has."""
+"""One run of this server in its folder, under a name of its own; and what is begun again."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from config.running import installation
+from config.running import installation, kept_up
 from config.settings import SettingsError
 
 
@@ -36,3 +37,22 @@ def test_a_data_folder_that_is_none_is_refused_with_a_sentence(tmp_path: Path) -
     file.touch()
     with pytest.raises(SettingsError, match="EMAIL_DATA_DIR cannot be used"), installation(file):
         pass
+
+
+async def test_what_only_tells_begins_again_when_it_fails_and_ends_with_the_house() -> None:
+    begun: list[int] = []
+    third = asyncio.Event()
+
+    async def work() -> None:
+        begun.append(len(begun))
+        if len(begun) < 3:
+            raise RuntimeError("a template nobody tried")
+        third.set()
+        await asyncio.Event().wait()
+
+    keeping = asyncio.create_task(kept_up(work, pause_s=0))
+    await third.wait()
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert begun == [0, 1, 2]

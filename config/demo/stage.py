@@ -73,6 +73,8 @@ async def stage(
             "SMTP_PORT": str(sink_port),
             "DKIM_KEY_FILE": str(key_file),
             "TESTING_ANSWER_UNPROVEN": str(answers_anybody).lower(),
+            # Who tries a server out sends it the same mail again and again.
+            "FUSE_FIRST_CONTACT": "0",
         }
         settings = load(_environment(folder) | addresses, None)
         await stack.enter_async_context(running(settings))
@@ -116,6 +118,8 @@ def _environment(folder: Path) -> dict[str, str]:
     """The settings, as an administrator would write them."""
     return {
         "AI_TIMEOUT": "10",
+        # It shows the mail's journey, and several may run side by side.
+        "API_PORT": "0",
         "DRAIN_TIMEOUT": "1",
         "EMAIL_ADDRESS": ADDRESS,
         "LISTEN_HOST": "127.0.0.1",
