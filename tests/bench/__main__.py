@@ -15,6 +15,7 @@ from tests.bench import (
     cell,
     checking,
     checks,
+    courtesy,
     machine,
     memory,
     spam,
@@ -29,7 +30,7 @@ from tests.servers.redis import RedisServer
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = (
-    *("accepting", "queueing", "cell", "checks", "spam", "checking"),
+    *("accepting", "queueing", "cell", "checks", "spam", "courtesy", "checking"),
     *("answering", "memory", "waiting"),
 )
 DEPTHS = (10, 100_000)
@@ -54,6 +55,7 @@ def _measurements(
         "cell": cell.run,
         "checks": checks.run,
         "spam": spam.run,
+        "courtesy": courtesy.run,
         "checking": lambda: checking.run_checked(neighbours, rounds),
         "answering": lambda: answering.run(neighbours, outside, core, rounds),
         "memory": lambda: memory.run(neighbours),

@@ -12,8 +12,15 @@ from tests.servers.redis import RedisServer
 
 SQLITE = "SQLite"
 POSTGRESQL = "PostgreSQL+Redis"
-# Nobody is paced while we measure.
-_NO_PACE = {"max_emails_per_hour": 10_000_000, "answers_per_sender_per_hour": 10_000_000}
+# Nobody is paced while we measure, and no fuse blows though one sender sends it all.
+_NO_PACE = {
+    "max_emails_per_hour": 10_000_000,
+    "answers_per_sender_per_hour": 10_000_000,
+    "sender_waiting_max": 0,
+    "fuse_per_sender_per_day": 10_000_000,
+    "fuse_per_domain": 10_000_000,
+    "fuse_first_contact": 0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

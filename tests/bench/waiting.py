@@ -15,11 +15,13 @@ from statistics import median
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from handlers.fuses import FuseLimits
 from handlers.letter import Claim
 from handlers.line import Line
 from handlers.queue.memory import MemoryQueue
 from handlers.store.opening import engine_for, open_database
-from handlers.store.store import Limits, SqlStore
+from handlers.store.store import SqlStore, Ways
+from handlers.store.turns import Pace
 from handlers.store.writer import Writer
 from handlers.sweeping import Sweeper
 from smtpd.evidence import Evidence
@@ -107,10 +109,8 @@ async def _opened(
         try:
             keys = await open_database(engine, _SECRET, unsafe=False)
             writer = Writer(engine)
-            limits = Limits(to_all=1, to_one=1)
-            store = SqlStore(
-                engine, writer, keys, worker="bench:1", limits=limits, relay_timeout_s=60
-            )
+            ways = Ways(pace=Pace(to_all=1, to_one=1, fuses=FuseLimits()))
+            store = SqlStore(engine, writer, keys, worker="bench:1", ways=ways, relay_timeout_s=60)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(writer.run(), name="writer")
                 await store.beat()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from tests.end_to_end.carrier import Carrier
 from tests.end_to_end.core import Core
 from tests.end_to_end.house import House, settings
 from tests.servers.postfix import PostfixRelay
@@ -15,6 +17,8 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.servers.smtp_sink import SmtpSink
 from tests.servers.tls import TlsFiles
+
+CAMPAIGN = os.environ.get("CAMPAIGN") == "1"  # the long forms
 
 
 class Street:
@@ -45,6 +49,12 @@ class Street:
 def core() -> Iterator[Core]:
     with Core() as core:
         yield core
+
+
+@pytest.fixture
+def carrier() -> Iterator[Carrier]:
+    with Carrier() as carrier:
+        yield carrier
 
 
 @pytest.fixture

@@ -33,8 +33,12 @@ from tests.servers.process import HOST, Server, ServerTrouble, find_program, fre
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "ai@us.example"
-ENDED = ("answered", "unanswered", "failed", "held", "kept")
 END_TIMEOUT_S = 60.0
+_MOMENTS = {
+    "email_message": ("received_date", "ended_at"),
+    "turn": ("at",),
+    "user_account": ("first_seen", "last_seen"),
+}
 
 Event = dict[str, Any]
 
@@ -53,6 +57,8 @@ def settings(*, relay_port: object, ai_url: object, **more: object) -> dict[str,
         "dns_servers": no_names(),
         "listen_host": HOST,
         "listen_port": free_port(),
+        # Houses run side by side.
+        "api_port": 0,
         "smtp_host": HOST,
         "smtp_port": relay_port,
         "smtp_ssl": str("smtp_ca_file" in more).lower(),
@@ -205,6 +211,16 @@ class House(Server):
         """Every mail's state by its ticket's id."""
         return dict(self.sql("SELECT id, state FROM email_message"))
 
+    def notices(self, kind: str) -> list[str]:
+        """What the operator is to be told of this kind."""
+        rows = self.sql(f"SELECT text FROM notice WHERE kind = '{kind}' ORDER BY id")  # noqa: S608 (a word of ours)
+        return [str(row[0]) for row in rows]
+
+    def only(self, state: str) -> dict[str, Any]:
+        """What `server.py explain` prints of the one mail in this state."""
+        [email_id] = [one for one, found in self.mails().items() if found == state]
+        return self.explain(email_id)
+
     def wait_for(self, *, timeout_s: float = END_TIMEOUT_S, **counts: int) -> None:
         """Wait until so many mails stand in these states. Raises ServerTrouble."""
 
@@ -217,6 +233,13 @@ class House(Server):
     def forget_delays(self) -> None:
         """Let everything that is owed be due now; the queue hears of it at the next start."""
         self.sql("UPDATE email_message SET not_before = NULL, epoch = NULL WHERE worker IS NULL")
+
+    def age(self, hours: float) -> None:
+        """As if all that is here had happened so many hours earlier."""
+        for table, columns in _MOMENTS.items():
+            earlier = ", ".join(f"{column} = {column} - {hours * 3600}" for column in columns)
+            self.sql(f"UPDATE {table} SET {earlier}")  # noqa: S608 (no stranger's words)
+        self.sql("DELETE FROM rate")
 
 
 async def _postgres(url: str, statement: str) -> list[tuple[Any, ...]]:

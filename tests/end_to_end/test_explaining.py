@@ -22,7 +22,7 @@ def test_an_answered_mail_tells_its_stages(street: Street) -> None:
     assert (told["state"], told["because"]) == ("answered", "250 2.0.0 Ok")
     assert [line["event"] for line in told["story"]] == ["received", "written", "answered"]
     assert told["sender"] == mail.sender
-    assert told["subject"] == "My question 1"
+    assert told["subject"] == "My question b"
     assert told["message_id"] == mail.message_id
     assert told["attempts"] == 1
 

@@ -15,6 +15,8 @@ from tests.servers.process import HOST
 
 REPLY_TIMEOUT_S = 60.0
 _FIRST_DAY = date(2001, 1, 1)
+# To a fuse, subjects that differ in numbers alone are one program's.
+_IN_LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +57,11 @@ def write(
     mark = (_FIRST_DAY + timedelta(days=number)).isoformat()
     message_id = f"<question-{number}@people.example>"
     text = body or f"Hello, what is my notice period? I began on {mark}. Thank you."
+    about = subject or f"My question {number}".translate(_IN_LETTERS)
     lines = [
         f"From: Writer {number} <{sender}>",
         f"To: {ADDRESS}",
-        f"Subject: {subject or f'My question {number}'}",
+        f"Subject: {about}",
         f"Date: {format_datetime(written_at or datetime.now(UTC))}",
         f"Message-ID: {message_id}",
         "MIME-Version: 1.0",
