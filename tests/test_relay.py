@@ -262,7 +262,7 @@ async def test_closing_ends_idle_connections_and_those_in_use_after_their_mail()
 
 
 async def test_waiting_for_a_free_connection_ends_at_the_deadline() -> None:
-    only_one = {"connections": 1, "timeout_s": 1}
+    only_one = {"connections": 1, "timeout_s": 3}
     async with scripted(message=HANG) as server, relaying(server.port, **only_one) as relay:
         outcomes = await asyncio.gather(
             *(relay.send(outgoing()) for _ in range(3)), return_exceptions=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import quopri
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -52,8 +53,10 @@ def readable(files: Iterable[Path], words: Iterable[str]) -> set[str]:
     sought = {word: {spelling.lower() for spelling in spellings(word)} for word in words}
     found: set[str] = set()
     for file in files:
-        content = file.read_bytes().lower()
-        found |= {word for word, ways in sought.items() if any(way in content for way in ways)}
+        # A running database removes files of its own; what is gone is read by nobody.
+        with suppress(FileNotFoundError):
+            content = file.read_bytes().lower()
+            found |= {word for word, ways in sought.items() if any(way in content for way in ways)}
     return found
 
 
