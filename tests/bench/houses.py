@@ -18,7 +18,7 @@ _NO_PACE = {
     "answers_per_sender_per_hour": 10_000_000,
     "sender_waiting_max": 0,
     "fuse_per_sender_per_day": 10_000_000,
-    "fuse_per_domain": 10_000_000,
+    "fuse_per_domain": 100_000,
     "fuse_first_contact": 0,
 }
 
