@@ -10,7 +10,8 @@ from sqlalchemy import URL
 from handlers.letter import Claim
 from handlers.store.store import SqlStore
 from smtpd.errors import Postponed
-from tests.arrivals import mail
+from smtpd.evidence import Evidence
+from tests.arrivals import ANSWER, arrival, mail
 from tests.stores import claimed, keep, opened, paced
 
 
@@ -51,3 +52,12 @@ async def test_a_tag_makes_no_second_sender(url: URL) -> None:
         tagged = await keep(store, mail(sender="Ada+again@example.org"))
         with pytest.raises(Postponed):
             await reserve(store, await claimed(store, tagged))
+
+
+async def test_a_mail_to_many_recipients_takes_one_place(url: URL) -> None:
+    async with opened(url, ways=paced(2, 100)) as store:
+        to_many = arrival(rcpt_to=tuple(f"ai+{number}@us.example" for number in range(5)))
+        await reserve(store, await claimed(store, await store.keep(to_many, Evidence(), ANSWER)))
+        await reserve(store, await claimed(store, await keep(store)))
+        with pytest.raises(Postponed):
+            await reserve(store, await claimed(store, await keep(store)))
