@@ -23,9 +23,8 @@ from sqlalchemy import (
 
 from handlers.letter import UNDECIDED, State
 from handlers.store import story
-from handlers.store.leading import HAND_BACK, LED
+from handlers.store.leading import HAND_BACK, LED, lead
 from handlers.store.models import IS_UNDECIDED, MAIL, TAKEN_OVER
-from handlers.store.opening import insert_into
 from handlers.store.people import stored_seal
 from handlers.store.sealing import Seal, unopenable
 from smtpd.errors import Permanent
@@ -197,9 +196,7 @@ def take_over(connection: Connection, email_id: str, master: Seal, now: datetime
     Raises Permanent where there is no such mail.
     """
     found = stands(connection, email_id)
-    row = {"thread_id": found.thread_id, "at": now}
-    statement = insert_into(connection)(TAKEN_OVER).on_conflict_do_nothing()
-    if connection.execute(statement, row).rowcount != 1:
+    if not lead(connection, found.thread_id, now):
         return False
     seal = stored_seal(connection, found.person, master) or unopenable()
     story.tell(connection, [story.line(email_id, "taken over", LED, seal, now)])

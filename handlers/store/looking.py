@@ -97,8 +97,8 @@ def listed(
     else:
         # An id begins with the moment it was given.
         query = query.order_by(MAIL.c.id.desc())
-    if states and tuple(states) != UNDECIDED:
-        query = query.where(MAIL.c.state.in_(states))
+        if states:
+            query = query.where(MAIL.c.state.in_(states))
     if person:
         query = query.where(MAIL.c.person == person)
     if thread_id:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,8 +10,7 @@ from sqlalchemy import Connection
 from handlers.letter import Outgoing, State
 from handlers.store import story
 from handlers.store.deciding import AGAIN, UNREADABLE, compare_and_set, stands
-from handlers.store.models import TAKEN_OVER
-from handlers.store.opening import insert_into
+from handlers.store.leading import lead
 from handlers.store.people import stored_seal
 from handlers.store.recalling import pack_outgoing
 from handlers.store.sealing import Hasher, Seal
@@ -63,12 +61,5 @@ def reply(
         "outgoing_hash": hasher.message_id(outgoing.message_id),
     }
     compare_and_set(connection, email_id, ANSWERABLE, "answered by a person", values)
-    connection.execute(
-        _take_over(insert_into(connection)), {"thread_id": found.thread_id, "at": now}
-    )
+    lead(connection, found.thread_id, now)
     story.tell(connection, [story.line(email_id, "replied", _BECAUSE, seal, now)])
-
-
-@cache
-def _take_over(insert_into_dialect: Any) -> Any:
-    return insert_into_dialect(TAKEN_OVER).on_conflict_do_nothing()

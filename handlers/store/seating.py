@@ -15,10 +15,9 @@ from sqlalchemy import Connection, bindparam, func, select
 from handlers.letter import NoticeKind, State
 from handlers.store import turns, users
 from handlers.store.joining import Joined, joined
-from handlers.store.leading import HAND_BACK, LED
+from handlers.store.leading import HAND_BACK, LED, lead
 from handlers.store.models import IS_OWED, MAIL, TAKEN_OVER
 from handlers.store.notices import of_sender, taken
-from handlers.store.opening import insert_into
 from handlers.store.preparing import House, Keeping, Told
 from handlers.store.users import Standing, Status
 from smtpd.category import Category
@@ -78,9 +77,7 @@ def _led_by_a_person(connection: Connection, items: Sequence[Keeping]) -> list[K
     """Where a person of the house answered, the AI is silent; where one does, from now on."""
     for one in items:
         if one.clues.of_operator and one.row["state"] == State.KEPT:
-            row = {"thread_id": one.row["thread_id"], "at": one.row["received_date"]}
-            statement = insert_into(connection)(TAKEN_OVER).on_conflict_do_nothing()
-            connection.execute(statement, row)
+            lead(connection, one.row["thread_id"], one.row["received_date"])
     threads = [one.row["thread_id"] for one in _waiting(items) if one.row["joined_by"]]
     if not threads:
         return list(items)
